@@ -1,0 +1,54 @@
+# `make` lists what there is. Everything runs in .venv and needs nothing but Python 3.11 or newer.
+PYTHON ?= python3
+BIN := .venv/bin
+# The demo and the tests install missing servers, where they may (Debian or Ubuntu, as root).
+export ROWCALL_INSTALL ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all check format bench up down dist schema
+
+help:  ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /'
+
+.venv/ready: pyproject.toml rpc_client/pyproject.toml examples/accounts/pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ./rpc_client --editable . --editable ./examples/accounts --group dev
+	touch .venv/ready
+
+setup: .venv/ready  ## Make .venv with everything in it
+
+demo: setup  ## 50 agent executions over two workers, one of which is killed half-way
+	$(BIN)/rowcall demo
+
+test: setup  ## The tests, against real servers (≤ 8 minutes)
+	$(BIN)/python -m pytest -m "not heavy"
+
+test-all: setup  ## The tests with big data and long runs too
+	$(BIN)/python -m pytest
+
+check: setup  ## Style, types, architecture and SQL
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+	$(BIN)/sqlfluff lint --disable-progress-bar sql examples
+	$(BIN)/squawk --config .squawk.toml $$(find sql examples -path '*/migrations/*.sql')
+
+format: setup  ## Put code and SQL into form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+up: setup  ## Find the three servers or start private ones
+	$(BIN)/rowcall up
+
+down: setup  ## Stop what `make up` started
+	$(BIN)/rowcall down
+
+dist: setup  ## Build both wheels into dist/
+	$(BIN)/python -m build --outdir dist rpc_client
+	$(BIN)/python -m build --outdir dist .
+
+schema: setup  ## Write sql/schema.sql anew, from the migrations
+	$(BIN)/python -m tests.schema
