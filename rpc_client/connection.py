@@ -1,0 +1,127 @@
+"""``Link``: one AMQP connection that comes back by itself.
+
+The driver's own recovery has a fixed pause, one address, and restores what it happened to register. Here whoever owns
+a link says in ``on_up`` what a fresh connection needs; each connection is set up from nothing, so nothing can be
+restored wrongly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, cast
+
+import aio_pika
+from aio_pika.abc import AbstractConnection
+from aiormq.abc import AbstractChannel
+from yarl import URL
+
+CONNECT_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 2.0
+HASTE_S = 30.0
+"""For this long after a loss reconnecting is tried every 0.2–1 s, later every 1–3 s."""
+
+log = logging.getLogger("rowcall.connection")
+
+Channel = AbstractChannel
+OnUp = Callable[[AbstractConnection], Awaitable[None]]
+
+
+class SetupRefusedError(Exception):
+    """The broker holds something that forbids the set-up; trying again cannot help."""
+
+
+async def open_channel(connection: AbstractConnection, *, confirms: bool = True) -> AbstractChannel:
+    """A fresh channel, as the driver below aio-pika knows it: publishing through it costs a fraction."""
+    channel = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+    underlay = await channel.get_underlay_channel()
+    # aio-pika keeps its channels weakly; ours must live as long as what is used of it.
+    cast("Any", underlay).owner = channel
+    return underlay
+
+
+class Link:
+    """Keeps one connection to the broker up. ``up`` is set while it is; ``on_up`` runs for every new connection."""
+
+    def __init__(self, urls: Sequence[str], *, name: str, heartbeat_s: int, on_up: OnUp) -> None:
+        self._urls = list(urls)
+        self._name = name
+        self._heartbeat_s = heartbeat_s
+        self._on_up = on_up
+        self._task: asyncio.Task[None] | None = None
+        self.connection: AbstractConnection | None = None
+        self.up = asyncio.Event()
+        self.up_since = 0.0
+        self.last_error: BaseException | None = None
+
+    def start(self) -> None:
+        """Begin connecting, in the background. Harmless when begun already."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name=f"{self._name} link")
+
+    async def stop(self) -> None:
+        """Close, for good. Harmless when closed already, or never begun."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, SetupRefusedError):
+                await self._task
+        await self._close()
+
+    def drop(self, reason: str) -> None:
+        """Give this connection up and make a new one, because something that cannot be mended happened on it."""
+        log.warning("%s: connection dropped, a new one is made: %s", self._name, reason)
+        if self.connection is not None:
+            self._closing = asyncio.create_task(self._close())
+
+    async def failed(self) -> None:
+        """Wait for what cannot be tried again, and raise it: SetupRefusedError."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
+    @property
+    def age_s(self) -> float:
+        """For how long the present connection has been up; 0 while it is not."""
+        return time.monotonic() - self.up_since if self.up.is_set() else 0.0
+
+    async def _run(self) -> None:
+        lost_at, tried = time.monotonic(), 0
+        while True:
+            try:
+                await self._connect(self._urls[tried % len(self._urls)])
+                await cast("AbstractConnection", self.connection).closed()
+                lost_at = time.monotonic()
+                log.warning("%s: connection lost; reconnecting", self._name)
+            except SetupRefusedError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the answer is to try again
+                self.last_error = error
+                log.warning("%s: cannot connect, trying again: %r", self._name, error)
+            finally:
+                self.up.clear()
+                await self._close()
+            tried += 1
+            hasty = time.monotonic() - lost_at < HASTE_S
+            await asyncio.sleep(random.uniform(0.2, 1.0) if hasty else random.uniform(1.0, 3.0))  # noqa: S311
+
+    async def _connect(self, url: str) -> None:
+        address = URL(url).update_query(heartbeat=str(self._heartbeat_s))
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            self.connection = await aio_pika.connect(address, client_properties={"connection_name": self._name})
+            await self._on_up(self.connection)
+        self.last_error = None
+        self.up_since = time.monotonic()
+        self.up.set()
+
+    async def _close(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await connection.close()
+        except Exception as error:  # noqa: BLE001 - it is being given up; the broker notices by its heartbeat
+            log.debug("%s: closing the connection failed: %r", self._name, error)

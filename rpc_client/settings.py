@@ -1,0 +1,60 @@
+"""What a client can be told, through ``ROWCALL_…`` in the environment, ``.env`` or a directory of secret files."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+STATE = ".rowcall"
+"""The folder in which ``rowcall up`` leaves the addresses of the servers it found (``.rowcall/env``)."""
+
+
+class ClientSettings(BaseSettings):
+    """How a client reaches the broker, and its limits. The environment wins over ``.env``, that over ``rowcall up``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ROWCALL_",
+        env_file=(f"{STATE}/env", ".env"),
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    amqp_url: SecretStr = Field(
+        default=SecretStr("amqp://guest:guest@127.0.0.1:5672/"),
+        description="RabbitMQ; several addresses of one cluster separated by commas, tried in turn.",
+    )
+    redis_url: SecretStr = Field(
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        description="Redis, through which committed changes are announced.",
+    )
+    prefix: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")] = Field(
+        default="rowcall",
+        description="Begins every name in RabbitMQ, Redis and among advisory locks; one per installation.",
+    )
+    timeout_s: float = Field(
+        default=10.0, gt=0, le=300, description="How long a call may take, unless the caller says else."
+    )
+    heartbeat_s: int = Field(
+        default=5, ge=1, le=60, description="A peer silent for about three of these is taken for dead."
+    )
+    body_bytes: int = Field(
+        default=1 << 20,
+        ge=1024,
+        le=16 << 20,
+        description="The largest request, in bytes; larger ones are refused unsent.",
+    )
+
+    @field_validator("amqp_url")
+    @classmethod
+    def _is_amqp(cls, value: SecretStr) -> SecretStr:
+        if not all(url.strip().startswith(("amqp://", "amqps://")) for url in value.get_secret_value().split(",")):
+            raise ValueError("must be amqp:// or amqps:// addresses, separated by commas")
+        return value
+
+    @property
+    def amqp_urls(self) -> list[str]:
+        """The broker's addresses, in the order given."""
+        return [url.strip() for url in self.amqp_url.get_secret_value().split(",")]

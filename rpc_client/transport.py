@@ -1,0 +1,231 @@
+"""``Transport``: publishes calls and wakes their callers when the reply comes. One connection, many callers.
+
+Publisher confirms are on but nobody waits for them: the reply is the confirmation. What a caller still waits for when
+the connection comes back is sent again under its own id, which the worker's receipts make harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+from uuid import uuid4
+
+import aiormq.exceptions
+from pamqp.commands import Basic
+
+from rpc_client import wire
+from rpc_client.connection import Link, open_channel
+from rpc_client.errors import Disconnected, IdempotencyKeyReused, OutcomeUnknown, Unroutable
+
+if TYPE_CHECKING:
+    from aio_pika.abc import AbstractConnection
+    from aiormq.abc import AbstractChannel, DeliveredMessage
+
+    from rpc_client.settings import ClientSettings
+
+SETTLED_S = 2.0
+"""A connection this old has seen the workers' queues if there are any: from then on NO_ROUTE is an answer."""
+LOOK_TIMEOUT_S = 1.0
+
+log = logging.getLogger("rowcall.transport")
+
+
+@dataclass(slots=True)
+class Pending:
+    """A call that somebody waits for."""
+
+    id: str
+    method: str
+    lane: str
+    arguments: bytes
+    expires_at: float
+    """On the clock of ``time.time``."""
+    reply: asyncio.Future[dict[str, Any]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    attempt: int = 0
+
+    @property
+    def left_s(self) -> float:
+        """The time left until its deadline."""
+        return self.expires_at - time.time()
+
+
+class Transport:
+    """Carries calls to the workers and replies back. Opens with its first call."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self._settings = settings
+        self._names = wire.Names(settings.prefix)
+        self._pending: dict[str, Pending] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+        self._channel: AbstractChannel | None = None
+        self._exchange_seen = False
+        self._reply_to = ""
+        self._caller = caller_of(settings)
+        self._link = Link(
+            settings.amqp_urls, name="rowcall client", heartbeat_s=settings.heartbeat_s, on_up=self._on_up
+        )
+        self._closed = False
+
+    async def request(self, call: Pending) -> dict[str, Any]:
+        """Send a call and wait for its reply. OutcomeUnknown at its deadline, Unroutable when nobody serves it."""
+        if self._closed:
+            raise Disconnected("this client is closed", request_id=call.id, method=call.method)
+        self._link.start()
+        if call.id in self._pending:
+            return await self._join(call)
+        self._pending[call.id] = call
+        try:
+            if self._link.up.is_set():
+                self._send(call)
+            async with asyncio.timeout(max(call.left_s, 0)):
+                return await asyncio.shield(call.reply)
+        except TimeoutError:
+            raise await self._gave_up(call) from None
+        finally:
+            del self._pending[call.id]
+            call.reply.cancel()
+
+    async def close(self) -> None:
+        """Close the connection; calls still waiting end as OutcomeUnknown."""
+        self._closed = True
+        for call in self._pending.values():
+            if not call.reply.done():
+                message = f"the client was closed while {call.method} waited for its reply"
+                call.reply.set_exception(OutcomeUnknown(message, request_id=call.id, method=call.method))
+        for task in list(self._sending):
+            task.cancel()
+        await self._link.stop()
+
+    async def _join(self, call: Pending) -> dict[str, Any]:
+        """Wait with the same call that is on its way already, under the same id."""
+        first = self._pending[call.id]
+        if (first.method, first.arguments) != (call.method, call.arguments):
+            message = f"request id {call.id} belongs to a call of {first.method} that still waits for its reply"
+            raise IdempotencyKeyReused(message, request_id=call.id, method=call.method)
+        try:
+            async with asyncio.timeout(max(call.left_s, 0)):
+                return await asyncio.shield(first.reply)
+        except TimeoutError:
+            raise await self._gave_up(call) from None
+
+    async def _on_up(self, connection: AbstractConnection) -> None:
+        """Set up a fresh connection: a reply queue of its own, then everything still waiting, again."""
+        channel = await open_channel(connection)
+        self._reply_to = self._names.replies(uuid4())
+        await channel.queue_declare(self._reply_to, exclusive=True, auto_delete=True)
+        await channel.basic_consume(self._reply_to, self._on_reply, no_ack=True)
+        channel.closing.add_done_callback(lambda _: self._on_channel_closed(channel))
+        self._channel = channel
+        for call in list(self._pending.values()):
+            self._send(call)
+
+    def _on_channel_closed(self, channel: AbstractChannel) -> None:
+        if not self._closed and self._channel is channel and self._link.up.is_set():
+            self._link.drop("its channel closed")
+
+    def _send(self, call: Pending) -> None:
+        task = asyncio.create_task(self._publish_until_taken(call))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _publish_until_taken(self, call: Pending) -> None:
+        """Publish; again after a nack, or while a young connection finds no queue. A lost connection sends it anew."""
+        call.attempt += 1
+        while not call.reply.done() and call.left_s > 0:
+            try:
+                return await self._publish(call)
+            except (aiormq.exceptions.PublishError, aiormq.exceptions.ChannelNotFoundEntity):
+                if self._link.age_s >= SETTLED_S:
+                    return self._fail_unroutable(call)
+            except aiormq.exceptions.DeliveryError:
+                log.info("the broker refused %s for now; sending it again", call.method)
+            except (aiormq.exceptions.AMQPError, OSError) as error:  # TimeoutError is one
+                log.info("%s was not confirmed, it goes again with the next connection: %r", call.method, error)
+                return None
+            await asyncio.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - a pause, not a secret
+        return None
+
+    async def _publish(self, call: Pending) -> None:
+        channel, connection = self._channel, self._link.connection
+        if channel is None or connection is None:
+            return
+        if not self._exchange_seen:
+            await self._look_for_exchange(connection)
+        left_ms = max(int(call.left_s * 1000), 1)
+        line = wire.encode_call(call.id, call.method, call.arguments, int(call.expires_at * 1000), call.attempt)
+        properties = Basic.Properties(
+            content_type="application/json",
+            delivery_mode=2 if call.lane == "write" else 1,
+            reply_to=self._reply_to,
+            correlation_id=call.id,
+            expiration=str(left_ms),
+            # Fresh for every publish: the driver mixes up the confirms of two messages that share it.
+            message_id=str(uuid4()),
+            user_id=self._caller,
+        )
+        await channel.basic_publish(
+            line,
+            exchange=self._names.requests,
+            routing_key=f"{call.lane}.{call.method}",
+            properties=properties,
+            mandatory=True,
+            timeout=call.left_s,
+        )
+
+    async def _look_for_exchange(self, connection: AbstractConnection) -> None:
+        """Publishing to an exchange that is not there would close the channel, so look, on a channel of its own."""
+        async with asyncio.timeout(LOOK_TIMEOUT_S):
+            channel = await open_channel(connection)
+            await channel.exchange_declare(self._names.requests, passive=True)
+            await channel.close()
+        self._exchange_seen = True
+
+    def _fail_unroutable(self, call: Pending) -> None:
+        queue = self._names.queue(call.lane)
+        message = f"{call.method}: no queue {queue} takes it; start a worker under this prefix: rowcall worker"
+        if not call.reply.done():
+            call.reply.set_exception(Unroutable(message, request_id=call.id, method=call.method))
+
+    async def _on_reply(self, message: DeliveredMessage) -> None:
+        for line in message.body.split(b"\n"):
+            try:
+                reply = wire.decode_reply(line)
+            except ValueError:
+                log.exception("a reply that cannot be read was dropped")
+                continue
+            request_id = reply.get("id") or message.header.properties.correlation_id
+            call = self._pending.get(request_id or "")
+            if call is not None and not call.reply.done():
+                call.reply.set_result(reply)
+
+    async def _gave_up(self, call: Pending) -> OutcomeUnknown:
+        """What to say at the deadline: what was waited for, and who could have answered."""
+        message = f"no reply to {call.method} in time: {await self._who_could_answer(call.lane)}"
+        return OutcomeUnknown(message, request_id=call.id, method=call.method)
+
+    async def _who_could_answer(self, lane: str) -> str:
+        connection, queue = self._link.connection, self._names.queue(lane)
+        if connection is None or not self._link.up.is_set():
+            return f"not connected to RabbitMQ ({self._link.last_error or 'still connecting'})"
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT_S):
+                # A channel of its own: a failed look would close the one that carries calls.
+                channel = await open_channel(connection)
+                try:
+                    count = (await channel.queue_declare(queue, passive=True)).consumer_count
+                finally:
+                    await channel.close()
+        except (aiormq.exceptions.AMQPError, OSError):
+            return f"queue {queue} could not be looked at"
+        hint = "; start one: rowcall worker" if count == 0 else ""
+        return f"{count} workers consume {queue}{hint}"
+
+
+def caller_of(settings: ClientSettings) -> str:
+    """Who we are to the broker, which checks it in every message: the user of the broker's address."""
+    return unquote(urlsplit(settings.amqp_urls[0]).username or "guest")
