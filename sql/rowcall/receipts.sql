@@ -1,0 +1,38 @@
+-- name: find_receipts
+-- The receipts that stand under these ids, whoever wrote them.
+select day, id, caller, method, args_hash, outcome
+from rowcall.receipts
+where (day, id) in (select * from unnest(:days::date[], :ids::uuid[]));
+
+-- name: store_receipt
+-- The receipt of a story, or of an error that rolled its effect back.
+insert into rowcall.receipts (day, id, caller, method, args_hash, deadline, outcome, events, seq)
+values (
+    :_day::date, :_id::uuid, :_caller::text, :_method::text, :_args_hash::bytea, :_deadline::timestamptz,
+    :outcome::text, :events::jsonb,
+    case
+        when :events::jsonb is not null and pg_current_xact_id() is not null then nextval('rowcall.event_seq')
+    end
+)
+returning outcome, events::text as events, seq, at;
+
+-- name: fence_receipt
+-- Forbid this id to run from now on, unless it already has. Waits for a run that is committing right now.
+insert into rowcall.receipts (day, id, caller, method, args_hash, deadline, outcome)
+values (
+    :_day::date, :_id::uuid, :_caller::text, :_method::text, :_args_hash::bytea, 'infinity', :outcome::text
+)
+on conflict (day, id) do nothing;
+
+-- name: delete_other_ids
+-- Forget the receipts of ids without a day of their own once they are older than the retention.
+delete from rowcall.receipts_other_ids
+where at < :before::timestamptz;
+
+-- name: list_partitions
+-- The days that have a partition, in order.
+select c.relname as name
+from pg_catalog.pg_inherits as i
+inner join pg_catalog.pg_class as c on i.inhrelid = c.oid
+where i.inhparent = 'rowcall.receipts'::regclass
+order by c.relname;

@@ -1,0 +1,47 @@
+"""``python -m worker``: one worker process, or several under a supervisor. ``rowcall worker`` is the same."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+import uvloop
+from pydantic import ValidationError
+
+from rpc_client.connection import SetupRefusedError
+from worker.app import run
+from worker.checks import RegistryError
+from worker.logs import configure_logs
+from worker.migrations import MigrationError
+from worker.settings import WorkerSettings
+from worker.statements import StatementError
+
+EX_CONFIG = 78
+
+
+def main() -> int:
+    """Serve until told to stop. 78 when something must be put right first."""
+    parser = argparse.ArgumentParser(prog="rowcall worker", description="Serve calls until SIGTERM.")
+    parser.add_argument(
+        "--processes", type=int, default=1, help="how many, each with its own pool; a dead one is replaced"
+    )
+    parser.add_argument("--reload", action="store_true", help="start anew whenever code changes; for development")
+    options = parser.parse_args()
+    try:
+        settings = WorkerSettings()
+        configure_logs(settings)
+        if options.processes > 1 or options.reload:
+            # Imported here: a single worker needs no watcher in its memory.
+            from worker.supervisor import supervise
+
+            return asyncio.run(supervise(options.processes, reload=options.reload))
+        uvloop.run(run(settings))
+    except (RegistryError, StatementError, MigrationError, SetupRefusedError, ValidationError) as error:
+        print(f"rowcall worker: {error}", file=sys.stderr)
+        return EX_CONFIG
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""One worker process: what it opens, in which order, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from worker.checks import check_schema
+from worker.consumer import Consumer
+from worker.database import Database
+from worker.events import Announcer
+from worker.health import serve_health
+from worker.migrations import migrate
+from worker.pipeline import Pipeline
+from worker.receipts import keep_partitions
+from worker.registry import Served, find_families, serve
+from worker.replies import Replies
+
+if TYPE_CHECKING:
+    from worker.settings import WorkerSettings
+
+PARTITIONS_EVERY_S = 3600
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+log = structlog.get_logger("rowcall.app")
+
+
+async def run(settings: WorkerSettings) -> None:
+    """Serve until a signal asks to stop, then finish what runs. Raises what forbids serving at all."""
+    stop = asyncio.Event()
+    for number in STOP_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    families = find_families(settings.families)
+    await migrate(settings, families)
+    async with open_pipeline(settings, serve(families, settings)) as (pipeline, database, served):
+        replies = Replies(settings)
+        consumer = Consumer(settings, pipeline, replies)
+        async with (
+            serve_health(settings, database, consumer, replies),
+            _background(_keep_partitions(settings, database, served)),
+        ):
+            replies.link.start()
+            consumer.link.start()
+            log.info("serving", families=[family.name for family in families], methods=len(served.answers))
+            await _until_stopped(stop, consumer)
+            await consumer.drain()
+            await consumer.link.stop()
+            await replies.link.stop()
+    log.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def open_pipeline(settings: WorkerSettings, served: Served) -> AsyncIterator[tuple[Pipeline, Database, Served]]:
+    """What answers calls, without anything that carries them: also what tests call in-process."""
+    announced = {family.name: family for family in served.families}
+    async with Database(settings) as database, Announcer(settings, announced) as announcer:
+        async with database.connection(settings.acquire_s) as connection:
+            await check_schema(connection, served)
+        yield Pipeline(served, database, announcer, settings), database, served
+
+
+async def _until_stopped(stop: asyncio.Event, consumer: Consumer) -> None:
+    """Wait for a signal, or for a set-up that the broker refuses for good."""
+    stopped, refused = asyncio.create_task(stop.wait()), asyncio.create_task(consumer.link.failed())
+    try:
+        await asyncio.wait([stopped, refused], return_when=asyncio.FIRST_COMPLETED)
+        if refused.done() and (error := refused.exception()) is not None:
+            raise error
+    finally:
+        stopped.cancel()
+        refused.cancel()
+
+
+@contextlib.asynccontextmanager
+async def _background(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _keep_partitions(settings: WorkerSettings, database: Database, served: Served) -> None:
+    """Every hour, the receipts' partitions of the days to come."""
+    while True:
+        await asyncio.sleep(PARTITIONS_EVERY_S)
+        try:
+            async with database.connection(settings.acquire_s) as connection:
+                await keep_partitions(
+                    connection, served.statements, now=datetime.now(UTC), retention_days=settings.retention_days
+                )
+        except Exception:
+            log.exception("the receipts' partitions could not be kept; trying again in an hour")

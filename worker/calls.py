@@ -1,0 +1,104 @@
+"""``Call``: one call in hand. Who asks for what, under which id, and until when."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4, uuid5
+
+import orjson
+
+from rpc_client.errors import InvalidRequest, Reason
+from rpc_client.wire import REQUEST_NAMESPACE, Line
+
+if TYPE_CHECKING:
+    from worker.answers import Answer
+
+OTHER_IDS_DAY = date(1970, 1, 1)
+"""The day of every id that carries none of its own."""
+EARLY_S = 3600
+"""How far a client's clock may be ahead."""
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a message came from, as the broker tells it."""
+
+    caller: str
+    """The broker's own word for who sent it; empty when the sender did not say."""
+    reply_to: str | None
+    correlation_id: str | None
+    message_id: str | None
+    redelivered: bool
+    received_at: float = field(default_factory=time.time)
+
+
+@dataclass(slots=True)
+class Call:
+    """One call: validated, identified, ready to run."""
+
+    answer: Answer
+    id: UUID
+    day: date
+    shown_id: str
+    caller: str
+    arguments: dict[str, Any]
+    args_hash: bytes
+    expires_at: float
+    maybe_repeat: bool
+
+    @property
+    def left_s(self) -> float:
+        """The time left until its deadline; negative after it."""
+        return self.expires_at - time.time()
+
+    def receipt_values(self) -> dict[str, object]:
+        """What its receipt says of it, by the names the statements use."""
+        return {
+            "_day": self.day,
+            "_id": self.id,
+            "_caller": self.caller,
+            "_method": self.answer.method.name,
+            "_args_hash": self.args_hash,
+            "_deadline": datetime.fromtimestamp(self.expires_at, UTC),
+        }
+
+
+def hash_arguments(method: str, arguments: bytes) -> bytes:
+    """What tells two calls under one id apart: BLAKE2b-128 of the method and of its arguments, keys sorted."""
+    return hashlib.blake2b(method.encode() + b"\n" + arguments, digest_size=16).digest()
+
+
+def identify(line: Line, origin: Origin, *, write: bool) -> UUID:
+    """The call's id: its own, or one made of what makes the message recognisable when it is delivered again."""
+    if line.id is not None:
+        if not _UUID.fullmatch(line.id):
+            raise InvalidRequest("'id' must be a UUID, as in 0198c5a4-…", {"reason": Reason.REQUEST_ID})
+        return UUID(line.id)
+    if origin.correlation_id or origin.message_id:
+        marks = [origin.caller, origin.reply_to, origin.correlation_id, origin.message_id]
+        return uuid5(REQUEST_NAMESPACE, orjson.dumps(marks).decode())
+    if write:
+        raise InvalidRequest(
+            "a write needs an 'id' in its line, or an AMQP correlation_id or message_id, so that it runs only once",
+            {"reason": Reason.REQUEST_ID_REQUIRED},
+        )
+    return uuid4()
+
+
+def day_of(request_id: UUID, *, now: float, retention_days: int) -> date:
+    """The day under which an id is remembered. InvalidRequest for a UUIDv7 that is too old to be recognised."""
+    if request_id.version != 7:
+        return OTHER_IDS_DAY
+    made = (request_id.int >> 80) / 1000
+    if not now - retention_days * 86400 < made < now + EARLY_S:
+        raise InvalidRequest(
+            f"the time inside 'id' must lie within the last {retention_days} days: send this as a new call",
+            {"reason": Reason.REQUEST_ID_DAY},
+        )
+    return datetime.fromtimestamp(made, UTC).date()

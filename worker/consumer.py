@@ -1,0 +1,178 @@
+"""``Consumer``: takes messages, lets the pipeline answer them, replies, and only then acknowledges."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import aiormq.exceptions
+import structlog
+
+from rpc_client.connection import Link, open_channel
+from rpc_client.wire import Names
+from worker import topology
+from worker.calls import Origin
+from worker.dead_letters import malformed
+from worker.pipeline import Answered
+from worker.replies import WORKER, Replies
+
+if TYPE_CHECKING:
+    from aio_pika.abc import AbstractConnection
+    from aiormq.abc import AbstractChannel, DeliveredMessage
+    from pamqp.commands import Basic
+
+    from worker.pipeline import Pipeline
+    from worker.settings import WorkerSettings
+
+CANCEL_S = 5.0
+NO_ID = b'{"id":null'
+
+log = structlog.get_logger("rowcall.consumer")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message as the broker delivered it, and the way to settle it."""
+
+    body: bytes
+    routing_key: str
+    origin: Origin
+    content_type: str | None
+    encoding: str | None
+    channel: AbstractChannel
+    tag: int
+
+    @classmethod
+    def of(cls, message: DeliveredMessage) -> Delivery:
+        """The driver's message."""
+        properties, deliver = message.header.properties, cast("Basic.Deliver", message.delivery)
+        origin = Origin(
+            caller=properties.user_id or "",
+            reply_to=properties.reply_to or None,
+            correlation_id=properties.correlation_id or None,
+            message_id=properties.message_id or None,
+            redelivered=bool(deliver.redelivered),
+        )
+        return cls(
+            body=message.body,
+            routing_key=deliver.routing_key or "",
+            origin=origin,
+            content_type=properties.content_type,
+            encoding=properties.content_encoding,
+            channel=message.channel,
+            tag=deliver.delivery_tag or 0,
+        )
+
+    async def acknowledge(self) -> None:
+        """It is done with. If the connection is gone it comes again, and its receipt answers."""
+        try:
+            await self.channel.basic_ack(self.tag, wait=False)
+        except (aiormq.exceptions.AMQPError, OSError) as error:
+            log.info("an acknowledgement was lost with its connection", error=repr(error))
+
+    async def hand_back(self) -> None:
+        """Somebody else, or we later, shall do it."""
+        try:
+            await self.channel.basic_nack(self.tag, requeue=True, wait=False)
+        except (aiormq.exceptions.AMQPError, OSError) as error:
+            log.info("handed back by the loss of its connection", error=repr(error))
+
+
+class Consumer:
+    """The consuming half of a worker: this connection only consumes and acknowledges."""
+
+    def __init__(self, settings: WorkerSettings, pipeline: Pipeline, replies: Replies) -> None:
+        self._settings = settings
+        self._names = Names(settings.prefix)
+        self._pipeline = pipeline
+        self._replies = replies
+        self._running: set[asyncio.Task[None]] = set()
+        self._channel: AbstractChannel | None = None
+        self._tags: list[str] = []
+        self._stopping = False
+        self.link = Link(
+            settings.amqp_urls,
+            name=f"rowcall worker {WORKER} requests",
+            heartbeat_s=settings.heartbeat_s,
+            on_up=self._on_up,
+        )
+
+    async def _on_up(self, connection: AbstractConnection) -> None:
+        """Set up a fresh connection. Taking work waits until there is a way to answer it."""
+        await topology.declare(connection, self._settings)
+        await self._replies.link.up.wait()
+        channel = await open_channel(connection, confirms=False)
+        channel.closing.add_done_callback(lambda _: self._on_channel_closed(channel))
+        channel.on_consumer_cancel_callbacks.add(self._on_cancelled)
+        await channel.basic_qos(prefetch_count=self._settings.prefetch)
+        self._channel = channel
+        self._tags = []
+        for lane in topology.LANES:
+            consumed = await channel.basic_consume(self._names.queue(lane), self._on_message)
+            self._tags.append(consumed.consumer_tag or "")
+
+    def _on_channel_closed(self, channel: AbstractChannel) -> None:
+        if self._channel is channel and self.link.up.is_set():
+            self.link.drop("its channel closed")
+
+    async def _on_cancelled(self, _: object) -> None:
+        self.link.drop("the broker cancelled a consumer")
+
+    async def _on_message(self, message: DeliveredMessage) -> None:
+        """Begin with a message. A task of ours carries it: the driver would cancel its own when a channel closes."""
+        task = asyncio.create_task(self._handle(Delivery.of(message)))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _handle(self, delivery: Delivery) -> None:
+        """Answer a message and settle it: dead letters confirmed, then the replies, then the acknowledgement."""
+        if self._stopping:
+            return await delivery.hand_back()
+        try:
+            answered = await self._answer(delivery)
+            for letter in answered.dead:
+                await self._replies.bury(letter, delivery.origin, delivery.routing_key)
+            if answered.replies:
+                await self._replies.send(delivery.origin, answered.replies)
+        except Exception as error:  # noqa: BLE001 - unsettled, it is delivered again, and its receipt answers for it
+            log.warning("a message could not be settled; it goes back to the queue", error=repr(error))
+            return await delivery.hand_back()
+        return await delivery.acknowledge()
+
+    async def _answer(self, delivery: Delivery) -> Answered:
+        """What to reply and what to bury. A message nobody may be told of is not run, or, if unreadable, buried."""
+        reply_to = delivery.origin.reply_to
+        if reply_to is not None and not self._names.accepts_replies(reply_to):
+            log.warning("not run: its reply address is no reply queue", caller=delivery.origin.caller)
+            return Answered([], [malformed(delivery.body, "reply_to is not a reply queue; nothing was run")])
+        if reply_to is None and delivery.routing_key.startswith("read."):
+            log.info("dropped: a read that nobody waits for")
+            return Answered([])
+        answered = await self._pipeline.answer(
+            delivery.body,
+            delivery.origin,
+            delivery.routing_key,
+            content_type=delivery.content_type,
+            encoding=delivery.encoding,
+        )
+        if reply_to is not None:
+            return answered
+        unread = any(reply.startswith(NO_ID) for reply in answered.replies)
+        return Answered([], [*answered.dead, *([malformed(delivery.body, "cannot be read")] if unread else [])])
+
+    async def drain(self) -> None:
+        """Take nothing new, finish what runs, hand back the rest."""
+        self._stopping = True
+        channel, self._channel = self._channel, None
+        if channel is not None and not channel.is_closed:
+            for tag in self._tags:
+                try:
+                    await channel.basic_cancel(tag, timeout=CANCEL_S)
+                except (aiormq.exceptions.AMQPError, OSError) as error:
+                    log.info("consuming ended with the connection", error=repr(error))
+        if self._running:
+            log.info("finishing what runs", messages=len(self._running), at_most_s=self._settings.drain_s)
+            _, late = await asyncio.wait(self._running, timeout=self._settings.drain_s)
+            for task in late:
+                task.cancel()

@@ -1,0 +1,228 @@
+"""The pool, and the two things a story gets: ``Session`` to read with, ``Transaction`` to write with."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Self, TypeAlias, TypeVar, cast
+
+import asyncpg
+from pydantic import TypeAdapter
+from pydantic_core import from_json, to_json
+
+from rpc_client.errors import NotFoundError, Unavailable
+from worker.settings import WorkerSettings
+from worker.statements import Statement
+
+T = TypeVar("T")
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+AnyConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Row = asyncpg.Record
+
+CLOSE_S = 5.0
+
+
+class _PlainConnection(asyncpg.Connection):
+    """A connection whose state never outlives a transaction, so giving it back needs no round trip to reset it."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+class Database:
+    """A pool of connections; callers queue for them in order of arrival."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._free = asyncio.Semaphore(settings.pool_size)
+        self._pool: asyncpg.Pool | None = None
+
+    async def __aenter__(self) -> Self:
+        settings = self._settings
+        self._pool = await asyncpg.create_pool(
+            settings.postgres_url.get_secret_value(),
+            min_size=1,
+            max_size=settings.pool_size,
+            connection_class=_PlainConnection,
+            init=_prepare_connection,
+            statement_cache_size=1024,
+            max_cached_statement_lifetime=0,
+            max_cacheable_statement_size=64 << 10,
+            command_timeout=settings.statement_s,
+            timeout=10,
+            server_settings={
+                "application_name": "rowcall worker",
+                "timezone": "UTC",
+                "statement_timeout": str(int(settings.statement_s * 1000)),
+                "lock_timeout": str(int(settings.lock_s * 1000)),
+                "idle_in_transaction_session_timeout": "10000",
+            },
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        try:
+            await asyncio.wait_for(pool.close(), CLOSE_S)
+        except TimeoutError:
+            pool.terminate()
+
+    @contextlib.asynccontextmanager
+    async def connection(self, timeout_s: float) -> AsyncIterator[Connection]:
+        """One connection, in order of arrival. Unavailable when none came free in time."""
+        assert self._pool is not None, "the database is not open"
+        acquire_s = max(min(timeout_s, self._settings.acquire_s), 0.001)
+        started = time.monotonic()
+        try:
+            await asyncio.wait_for(self._free.acquire(), acquire_s)
+        except TimeoutError:
+            message = f"no database connection came free in {acquire_s:.1f} s; all {self._settings.pool_size} are busy"
+            raise Unavailable(message) from None
+        try:
+            left = max(acquire_s - (time.monotonic() - started), 0.1)
+            connection = await self._acquire(self._pool, left)
+            try:
+                yield connection
+            except (TimeoutError, OSError):
+                # Never wait for a server that stopped answering: it would hold this place in the pool.
+                connection.terminate()
+                raise
+            finally:
+                await self._pool.release(connection, timeout=CLOSE_S)
+        finally:
+            self._free.release()
+
+    async def _acquire(self, pool: asyncpg.Pool, timeout_s: float) -> Connection:
+        try:
+            return await pool.acquire(timeout=timeout_s)
+        except TimeoutError:
+            raise ConnectionError(f"PostgreSQL did not answer in {timeout_s:.1f} s") from None
+
+    async def fetch(self, sql: str, rows: Sequence[Sequence[object]], *, timeout_s: float) -> list[Row]:
+        """Run one statement once for every row of arguments: one round trip, one transaction.
+
+        ``rows`` is a list, because after DDL the driver prepares anew and goes through it twice.
+        """
+        async with self.connection(timeout_s) as connection:
+            return await connection.fetchmany(sql, list(rows), timeout=max(timeout_s, 0.001))
+
+    @contextlib.asynccontextmanager
+    async def session(self, statements: Mapping[str, Statement], expires_at: float) -> AsyncIterator[Session]:
+        """What a read story works with."""
+        async with self.connection(expires_at - time.time()) as connection:
+            yield Session(connection, statements, expires_at)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, statements: Mapping[str, Statement], expires_at: float) -> AsyncIterator[Transaction]:
+        """What a write story works with; commits on leaving, unless an error leaves."""
+        async with self.connection(expires_at - time.time()) as connection, connection.transaction():
+            yield Transaction(connection, statements, expires_at, self._settings.prefix)
+
+
+async def _prepare_connection(connection: asyncpg.Connection) -> None:
+    """JSON goes in as it is and comes out as Python values."""
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=lambda value: to_json(value).decode(), decoder=from_json, format="text"
+    )
+
+
+_adapters: dict[Any, TypeAdapter[Any]] = {}
+
+
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    """Making one costs a millisecond; a program names few shapes."""
+    if (adapter := _adapters.get(shape)) is None:
+        adapter = _adapters[shape] = TypeAdapter(shape)
+    return adapter
+
+
+class Session:
+    """One connection for one story that reads: named statements in, typed values out."""
+
+    def __init__(self, connection: Connection, statements: Mapping[str, Statement], expires_at: float) -> None:
+        self._connection = connection
+        self._statements = statements
+        self._expires_at = expires_at
+
+    @property
+    def _left_s(self) -> float:
+        return max(self._expires_at - time.time(), 0.001)
+
+    async def value(self, shape: type[T], statement: str, /, **parameters: object) -> T:
+        """The only column of the only row; None where there is no row."""
+        found = self._statements[statement]
+        result = await self._connection.fetchval(found.sql, *found.bind(parameters), timeout=self._left_s)
+        return cast("T", _adapter(shape).validate_python(result))
+
+    async def maybe(self, shape: type[T], statement: str, /, **parameters: object) -> T | None:
+        """The only row as this record; None where there is no row."""
+        text = await self._json(self._statements[statement].as_record, parameters)
+        return None if text is None else cast("T", _adapter(shape).validate_json(text))
+
+    async def one(self, shape: type[T], statement: str, /, **parameters: object) -> T:
+        """The only row as this record. NotFoundError where there is no row."""
+        found = await self.maybe(shape, statement, **parameters)
+        if found is None:
+            raise NotFoundError(f"no {shape.__name__} fits {', '.join(parameters)}")
+        return found
+
+    async def many(self, shape: type[T], statement: str, /, **parameters: object) -> list[T]:
+        """Every row as this record, in the statement's order."""
+        text = await self._json(self._statements[statement].as_list, parameters)
+        return cast("list[T]", _adapter(list[shape]).validate_json(text or "[]"))  # type: ignore[valid-type]  # shape is a value
+
+    async def _json(self, statement: Statement, parameters: Mapping[str, object]) -> str | None:
+        arguments = statement.bind({**parameters, "_n": 0})
+        return cast("str | None", await self._connection.fetchval(statement.sql, *arguments, timeout=self._left_s))
+
+
+class Transaction(Session):
+    """One transaction for one story that writes. Its receipt follows in the same transaction."""
+
+    def __init__(
+        self, connection: Connection, statements: Mapping[str, Statement], expires_at: float, prefix: str
+    ) -> None:
+        super().__init__(connection, statements, expires_at)
+        self._prefix = prefix
+        self.events: list[dict[str, Any]] = []
+
+    async def run(self, statement: str, /, **parameters: object) -> int:
+        """Run a statement for its effect; how many rows it touched."""
+        found = self._statements[statement]
+        tag = await self._connection.execute(found.sql, *found.bind(parameters), timeout=self._left_s)
+        return int(tag.rsplit(" ", 1)[-1])
+
+    async def run_many(self, statement: str, rows: Sequence[Mapping[str, object]], /) -> None:
+        """Run a statement once for every row of parameters, in one round trip."""
+        found = self._statements[statement]
+        await self._connection.executemany(found.sql, [found.bind(row) for row in rows], timeout=self._left_s)
+
+    async def lock(self, key: str, *, shared: bool = False) -> None:
+        """Hold this key until the transaction ends, alone or with others who share it."""
+        name = "rowcall.lock_shared" if shared else "rowcall.lock_alone"
+        await self._connection.execute(self._statements[name].sql, f"{self._prefix}:{key}", timeout=self._left_s)
+
+    def emit(self, type: str, *, aggregate: str, aggregate_id: str, **data: object) -> None:  # noqa: A002
+        """Announce something that happened, once this transaction has committed."""
+        self.events.append({"type": type, "aggregate": aggregate, "aggregate_id": aggregate_id, "data": data})
+
+    async def store_receipt(self, values: Mapping[str, object]) -> Row:
+        """Write the receipt of this transaction."""
+        found = self._statements["rowcall.store_receipt"]
+        row = await self._connection.fetchrow(found.sql, *found.bind(values), timeout=self._left_s)
+        return cast("Row", row)
+
+    @contextlib.asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """What fails inside is undone, events too; the transaction goes on."""
+        known = len(self.events)
+        try:
+            async with self._connection.transaction():
+                yield
+        except BaseException:
+            del self.events[known:]
+            raise

@@ -1,0 +1,84 @@
+"""What an exception means: the one table from PostgreSQL's errors to ours."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+import asyncpg
+
+from rpc_client.errors import Conflict, DeadlineExceeded, RemoteError, ResultTooLarge
+
+
+class Verdict(Enum):
+    """What to do about an exception that is no answer in itself."""
+
+    REPEAT = auto()
+    """A receipt stands under this id already: answer what it says."""
+    TRANSIENT = auto()
+    """Nothing is known to have happened: try again while there is time."""
+    TIMEOUT = auto()
+    """Time ran out in the database: it may have committed."""
+    BUG = auto()
+    """Somebody has to mend something."""
+
+
+TRANSIENT_STATES = frozenset(
+    {
+        "40001",  # serialization failure
+        "40P01",  # deadlock
+        "55P03",  # lock not available
+        "57P01",  # admin shutdown
+        "57P02",  # crash shutdown
+        "57P03",  # cannot connect now
+        "53300",  # too many connections
+        "0A000",  # a cached plan was invalidated by DDL
+        "25006",  # read-only: the connection points at a standby
+    }
+)
+RECEIPT_LATE = "receipts_in_time"
+RECEIPT_LARGE = "receipts_outcome_fits"
+
+
+def judge(error: BaseException) -> RemoteError | Verdict:
+    """The answer an exception stands for, or what to do about it."""
+    if isinstance(error, RemoteError):
+        return error
+    if isinstance(error, TimeoutError | asyncpg.QueryCanceledError):
+        return Verdict.TIMEOUT
+    if isinstance(error, asyncpg.PostgresError):
+        return _judge_state(error)
+    # asyncpg says InterfaceError both for a closed connection and for wrong arguments; the latter has a subclass.
+    if isinstance(error, asyncpg.InterfaceError) and not isinstance(error, asyncpg.DataError):
+        return Verdict.TRANSIENT if "closed" in str(error) else Verdict.BUG
+    return Verdict.TRANSIENT if isinstance(error, OSError) else Verdict.BUG
+
+
+def _judge_state(error: asyncpg.PostgresError) -> RemoteError | Verdict:
+    state = error.sqlstate or ""
+    constraint = getattr(error, "constraint_name", None) or ""
+    if constraint == RECEIPT_LATE:
+        return DeadlineExceeded("the call was not done before its deadline; nothing changed")
+    if constraint == RECEIPT_LARGE:
+        return ResultTooLarge("the answer is larger than a write may give; nothing changed")
+    if is_receipt_conflict(error):
+        return Verdict.REPEAT
+    if state in TRANSIENT_STATES or state.startswith("08"):
+        return Verdict.TRANSIENT
+    return Verdict.BUG
+
+
+def is_receipt_conflict(error: BaseException) -> bool:
+    """Whether a receipt under this id stood in the way. Known by its table: every partition names its own key."""
+    return (
+        isinstance(error, asyncpg.UniqueViolationError)
+        and error.schema_name == "rowcall"
+        and (error.table_name or "").startswith("receipts")
+    )
+
+
+def as_conflict(error: BaseException) -> Conflict | None:
+    """A constraint's refusal as a business error. PostgreSQL's DETAIL holds the row, so only the name is told."""
+    if not isinstance(error, asyncpg.IntegrityConstraintViolationError) or is_receipt_conflict(error):
+        return None
+    name = error.constraint_name or "a constraint"
+    return Conflict(f"{name} forbids it", {"constraint": name})

@@ -1,0 +1,130 @@
+"""Announces what committed: after the commit, pipelined, and never in a caller's way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import orjson
+import redis.asyncio as redis
+import structlog
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from rpc_client.wire import Names
+
+if TYPE_CHECKING:
+    from worker.answers import Outcome
+    from worker.calls import Call
+    from worker.registry import Family
+    from worker.settings import WorkerSettings
+
+BACKLOG = 10_000
+BATCH = 256
+TIMEOUT_S = 2.0
+PAUSE_S = 1.0
+
+log = structlog.get_logger("rowcall.events")
+
+
+class Announces(Protocol):
+    """Whatever is told of committed calls: Redis in a worker, a list in a test."""
+
+    def announce(self, call: Call, outcome: Outcome) -> None: ...
+
+
+class Announcer:
+    """Publishes events live. While Redis is away they are dropped here, and stay in their receipts."""
+
+    def __init__(self, settings: WorkerSettings, families: Mapping[str, Family]) -> None:
+        self._names = Names(settings.prefix)
+        self._families = families
+        self._waiting: asyncio.Queue[tuple[Call, Outcome]] = asyncio.Queue(BACKLOG)
+        self._dropped = 0
+        # One try each: a repeated PUBLISH would announce the same thing twice.
+        self._redis: redis.Redis = redis.from_url(
+            settings.redis_url.get_secret_value(),
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="announcer")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task is not None
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._waiting.join(), TIMEOUT_S)
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        await self._redis.aclose()
+
+    def announce(self, call: Call, outcome: Outcome) -> None:
+        """Take over the events of a committed call. Returns at once."""
+        if outcome.events is None:
+            return
+        try:
+            self._waiting.put_nowait((call, outcome))
+        except asyncio.QueueFull:
+            self._dropped += 1
+
+    async def _run(self) -> None:
+        while True:
+            batch = [await self._waiting.get()]
+            while len(batch) < BATCH and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            try:
+                await self._publish(batch)
+            except (RedisError, OSError, TimeoutError) as error:
+                log.warning("events were not announced live; they are in their receipts", error=repr(error))
+                await asyncio.sleep(PAUSE_S)
+            finally:
+                for _ in batch:
+                    self._waiting.task_done()
+            if self._dropped:
+                log.warning("events were not announced live: Redis cannot keep up", dropped=self._dropped)
+                self._dropped = 0
+
+    async def _publish(self, batch: list[tuple[Call, Outcome]]) -> None:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for call, outcome in batch:
+                family = self._families[call.answer.method.owner.name]
+                for channel, payload in messages(self._names, family, call, outcome):
+                    pipe.publish(channel, payload)
+            await pipe.execute()
+
+
+def messages(names: Names, family: Family, call: Call, outcome: Outcome) -> Iterator[tuple[str, bytes]]:
+    """What a committed call announces: channel and payload, for each of its events and each way of telling it."""
+    result = orjson.loads("{" + outcome.text).get("result") if family.live else None
+    for event in complete_events(call, outcome):
+        yield names.channel(event["family"], event["aggregate"], event["aggregate_id"]), orjson.dumps(event)
+        if family.live is not None:
+            yield from family.live(event, result)
+
+
+def complete_events(call: Call, outcome: Outcome) -> list[dict[str, Any]]:
+    """A committed call's events as they are told: with id, family, sequence number, time and request id."""
+    assert outcome.events is not None
+    assert outcome.at is not None
+    return [
+        {
+            "id": f"{call.id}/{n}",
+            "type": event["type"],
+            "family": call.answer.method.owner.name,
+            "aggregate": event["aggregate"],
+            "aggregate_id": event["aggregate_id"],
+            "seq": outcome.seq,
+            "time": outcome.at.isoformat(),
+            "request_id": str(call.id),
+            "data": event["data"],
+        }
+        for n, event in enumerate(orjson.loads(outcome.events))
+    ]

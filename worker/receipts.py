@@ -1,0 +1,140 @@
+"""Receipts: one row that is idempotency key, stored reply and outbox, written in the effect's own transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import structlog
+
+from rpc_client.errors import Conflict, IdempotencyKeyReused, Reason
+from rpc_client.wire import encode_error
+from worker.calls import OTHER_IDS_DAY, Call
+from worker.database import AnyConnection, Database
+from worker.statements import Statement
+
+LOOKUP_S = 2.0
+"""A look-up after the deadline still gets this long: what became of the call is worth knowing."""
+DAYS_AHEAD = 3
+
+# Put in the place of a one-statement write's `select * from reply;`. Reading `reply` makes it the last to run, so the
+# sequence number is drawn and the deadline judged after every row lock of the effect. A `reply` without a row leaves
+# `outcome` null, one with two rows is an error: both roll everything back. The transaction gets its xid before the
+# sequence number, which lets a reader tell when all numbers below a bound are decided.
+SUFFIX = """\
+, receipt as (
+    insert into rowcall.receipts (day, id, caller, method, args_hash, deadline, outcome, events, seq)
+    select
+        :_day::date, :_id::uuid, :_caller::text, :_method::text, :_args_hash::bytea, :_deadline::timestamptz,
+        (
+            select case
+                when r.error is not null then substr(r.error::text, 2)
+                else '"result":' || coalesce({result}, 'null') || '}}'
+            end
+            from reply as r
+        ),
+        (select r.events from reply as r),
+        case
+            when (select r.events from reply as r) is not null and pg_current_xact_id() is not null
+                then nextval('rowcall.event_seq')
+        end
+    returning outcome, events::text as events, seq, at
+)
+select outcome, events, seq, at, :_n::int as n from receipt"""
+
+FENCED = encode_error(Conflict("this request id was fenced: it did not run and never will", {"reason": Reason.FENCED}))
+
+log = structlog.get_logger("rowcall.receipts")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What stands under a request id."""
+
+    caller: str
+    method: str
+    args_hash: bytes
+    outcome: str
+
+    def answer_to(self, call: Call) -> str:
+        """The stored outcome, byte for byte. IdempotencyKeyReused when the id is another call's."""
+        if self.caller != call.caller:
+            raise IdempotencyKeyReused("this request id is taken")
+        if self.outcome == FENCED:
+            return self.outcome
+        if (self.method, self.args_hash) != (call.answer.method.name, call.args_hash):
+            what = "other arguments" if self.method == call.answer.method.name else f"a call of {self.method}"
+            raise IdempotencyKeyReused(f"this request id belongs to {what}; a new call needs a new id")
+        return self.outcome
+
+
+class Receipts:
+    """Looks receipts up and writes those that no statement carries itself."""
+
+    def __init__(self, database: Database, statements: Mapping[str, Statement]) -> None:
+        self._database = database
+        self._statements = statements
+
+    async def find(self, calls: Sequence[Call]) -> dict[tuple[date, Any], Stored]:
+        """What stands under these calls' ids, in one round trip."""
+        statement = self._statements["rowcall.find_receipts"]
+        days, ids = [call.day for call in calls], [call.id for call in calls]
+        rows = await self._database.fetch(
+            statement.sql, [statement.bind({"days": days, "ids": ids})], timeout_s=LOOKUP_S
+        )
+        return {(r["day"], r["id"]): Stored(r["caller"], r["method"], r["args_hash"], r["outcome"]) for r in rows}
+
+    async def find_one(self, call: Call) -> Stored | None:
+        """What stands under this call's id."""
+        return (await self.find([call])).get((call.day, call.id))
+
+    async def fence(self, call: Call) -> Stored:
+        """Forbid this call to run, unless it has. What stands under its id afterwards."""
+        statement = self._statements["rowcall.fence_receipt"]
+        values = {**call.receipt_values(), "outcome": FENCED}
+        await self._database.fetch(statement.sql, [statement.bind(values)], timeout_s=LOOKUP_S)
+        stored = await self.find_one(call)
+        assert stored is not None, "a fence was written, so something stands under the id"
+        return stored
+
+    async def store(self, call: Call, outcome: str) -> None:
+        """Write the receipt of an error that rolled its effect back."""
+        statement = self._statements["rowcall.store_receipt"]
+        values = {**call.receipt_values(), "outcome": outcome, "events": None}
+        await self._database.fetch(statement.sql, [statement.bind(values)], timeout_s=call.left_s)
+
+
+async def keep_partitions(
+    connection: AnyConnection, statements: Mapping[str, Statement], *, now: datetime, retention_days: int
+) -> None:
+    """Make the coming days' partitions, drop those past retention, and forget other ids by age."""
+    today, oldest = now.astimezone(UTC).date(), now.astimezone(UTC) - timedelta(days=retention_days + 1)
+    existing = {row["name"] for row in await connection.fetch(statements["rowcall.list_partitions"].sql)}
+    wanted = {
+        _partition(day): day
+        for day in (oldest.date() + timedelta(days=n) for n in range((today - oldest.date()).days + DAYS_AHEAD + 1))
+    }
+    for name, day in wanted.items():
+        if name not in existing:
+            await _attach(connection, name, day)
+    for name in sorted(existing - wanted.keys() - {"receipts_other_ids"}):
+        log.info("receipts past their retention are dropped", partition=name)
+        await connection.execute(f"drop table rowcall.{name}")
+    await connection.execute(statements["rowcall.delete_other_ids"].sql, oldest)
+
+
+def _partition(day: date) -> str:
+    return f"receipts_{day:%Y%m%d}"
+
+
+async def _attach(connection: AnyConnection, name: str, day: date) -> None:
+    """Make the table first and attach it then: that never blocks the writes going on. DDL takes no parameters."""
+    assert day > OTHER_IDS_DAY
+    async with connection.transaction():
+        await connection.execute(f"create table rowcall.{name} (like rowcall.receipts including all)")
+        await connection.execute(
+            f"alter table rowcall.receipts attach partition rowcall.{name}"
+            f" for values from ('{day}') to ('{day + timedelta(days=1)}')"
+        )

@@ -1,0 +1,91 @@
+"""Publishes replies and dead letters, on a connection of its own.
+
+In a memory alarm the broker stops reading from a connection that publishes; acknowledgements must still get through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from pamqp.commands import Basic
+
+from rpc_client.connection import Link, open_channel
+from rpc_client.wire import Names
+
+if TYPE_CHECKING:
+    from aio_pika.abc import AbstractConnection
+    from aiormq.abc import AbstractChannel
+
+    from worker.calls import Origin
+    from worker.dead_letters import DeadLetter
+    from worker.settings import WorkerSettings
+
+WAIT_S = 5.0
+WORKER = f"{socket.gethostname()}:{os.getpid()}"
+
+
+class Replies:
+    """The publishing half of a worker."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._names = Names(settings.prefix)
+        self.link = Link(
+            settings.amqp_urls,
+            name=f"rowcall worker {WORKER} replies",
+            heartbeat_s=settings.heartbeat_s,
+            on_up=self._on_up,
+        )
+        self._unconfirmed: AbstractChannel | None = None
+        self._confirmed: AbstractChannel | None = None
+
+    async def _on_up(self, connection: AbstractConnection) -> None:
+        self._unconfirmed = await open_channel(connection, confirms=False)
+        self._confirmed = await open_channel(connection)
+        for channel in (self._unconfirmed, self._confirmed):
+            channel.closing.add_done_callback(self._on_channel_closed)
+
+    def _on_channel_closed(self, _: object) -> None:
+        if self.link.up.is_set():
+            self.link.drop("a channel closed")
+
+    async def send(self, origin: Origin, lines: list[bytes]) -> None:
+        """Hand a message's replies to the socket. Not confirmed: a reply that is lost is asked for again."""
+        assert origin.reply_to is not None
+        async with asyncio.timeout(WAIT_S):
+            await self.link.up.wait()
+            assert self._unconfirmed is not None
+            await self._unconfirmed.basic_publish(
+                b"\n".join(lines),
+                routing_key=origin.reply_to,
+                properties=Basic.Properties(
+                    content_type="application/json" if len(lines) == 1 else "application/x-ndjson",
+                    correlation_id=origin.correlation_id if len(lines) == 1 else None,
+                    message_id=uuid4().hex,
+                    delivery_mode=1,
+                ),
+            )
+
+    async def bury(self, letter: DeadLetter, origin: Origin, routing_key: str) -> None:
+        """Put a dead letter into its queue and wait until the broker has it."""
+        headers = letter.headers(first_at=datetime.fromtimestamp(origin.received_at, UTC), worker=WORKER)
+        async with asyncio.timeout(WAIT_S):
+            await self.link.up.wait()
+            assert self._confirmed is not None
+            await self._confirmed.basic_publish(
+                letter.body,
+                exchange=self._names.dead,
+                routing_key=routing_key,
+                properties=Basic.Properties(
+                    correlation_id=origin.correlation_id,
+                    reply_to=origin.reply_to,
+                    message_id=uuid4().hex,
+                    delivery_mode=2,
+                    headers={**headers, "x-rowcall-caller": origin.caller},
+                ),
+                mandatory=True,
+            )

@@ -1,0 +1,62 @@
+"""What a worker can be told, through ``ROWCALL_…`` in the environment, ``.env`` or ``.rowcall/env``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import NoDecode
+
+from rpc_client.settings import ClientSettings
+
+
+class WorkerSettings(ClientSettings):
+    """A worker's addresses and limits. Every limit has a typed error."""
+
+    postgres_url: SecretStr = Field(
+        default=SecretStr("postgresql://postgres@127.0.0.1:5432/rowcall"),
+        description="The database whose methods are served; it is migrated when a worker starts.",
+    )
+    families: Annotated[list[str], NoDecode] = Field(
+        default_factory=lambda: ["*"],
+        description="What to serve, as module:family, comma-separated; * stands for every installed family.",
+    )
+    pool_size: int = Field(default=10, ge=1, le=500, description="Database connections of one worker process.")
+    prefetch: int = Field(default=32, ge=1, le=1024, description="Messages of each lane a worker holds at most.")
+    acquire_s: float = Field(default=2.0, gt=0, description="How long a call may wait for a database connection.")
+    default_deadline_s: float = Field(default=10.0, gt=0, le=300, description="For calls that name no deadline.")
+    max_deadline_s: float = Field(default=300.0, gt=0, le=300, description="No call may ask for more.")
+    statement_s: float = Field(default=60.0, gt=0, description="No statement runs longer.")
+    lock_s: float = Field(
+        default=2.0, gt=0, description="No statement waits longer for a lock before it is tried again."
+    )
+    read_reply_bytes: int = Field(default=8 << 20, ge=1024, description="The largest answer of a read.")
+    write_reply_bytes: int = Field(
+        default=256 << 10, ge=1024, le=256 << 10, description="The largest answer of a write."
+    )
+    retention_days: int = Field(default=7, ge=1, le=90, description="How long a repeat of a write is recognised.")
+    dead_letter_days: int = Field(default=7, ge=1, le=90, description="How long the queue keeps dead letters.")
+    drain_s: float = Field(default=25.0, gt=0, description="After SIGTERM, how long running calls may take to finish.")
+    read_queue: Literal["classic", "quorum"] = Field(
+        default="classic", description="The kind of the read queue; quorum for clusters of several nodes."
+    )
+    http_port: int | None = Field(
+        default=None, ge=0, le=65535, description="Serves /health and /ready there; 0: any free port."
+    )
+    log_format: Literal["json", "console"] = Field(
+        default="json", description="One JSON object a line, or coloured text."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What is worth a line.")
+
+    @field_validator("families", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("dead_letter_days")
+    @classmethod
+    def _outlived(cls, value: int, info: object) -> int:
+        kept = getattr(info, "data", {}).get("retention_days", value)
+        if value > kept:
+            raise ValueError(f"is {value}, more than ROWCALL_RETENTION_DAYS ({kept}): a late replay could run twice")
+        return value
