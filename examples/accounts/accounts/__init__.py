@@ -1,0 +1,7 @@
+"""Accounts with a ledger: a family of methods that is a package of its own."""
+
+from __future__ import annotations
+
+from accounts.contract import Account, Accounts, AsyncAccounts, Entry
+
+__all__ = ["Account", "Accounts", "AsyncAccounts", "Entry"]
