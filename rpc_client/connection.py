@@ -12,12 +12,13 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, cast
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
 from aiormq.abc import AbstractChannel
+from aiormq.exceptions import ChannelInvalidStateError
 from yarl import URL
 
 CONNECT_TIMEOUT_S = 10.0
@@ -44,6 +45,23 @@ async def open_channel(connection: AbstractConnection, *, confirms: bool = True)
     return underlay
 
 
+@contextlib.contextmanager
+def loss_as_error() -> Iterator[None]:
+    """A channel lost while the block waits for it is a ConnectionError.
+
+    The driver cancels whatever waits on a channel that closes; this tells it from a cancellation that somebody means.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionError("the channel closed") from error
+    except ChannelInvalidStateError as error:
+        raise ConnectionError("the channel is closed") from error
+
+
 class Link:
     """Keeps one connection to the broker up. ``up`` is set while it is; ``on_up`` runs for every new connection."""
 
@@ -53,6 +71,7 @@ class Link:
         self._heartbeat_s = heartbeat_s
         self._on_up = on_up
         self._task: asyncio.Task[None] | None = None
+        self._dropping: asyncio.Task[None] | None = None
         self.connection: AbstractConnection | None = None
         self.up = asyncio.Event()
         self.up_since = 0.0
@@ -75,7 +94,7 @@ class Link:
         """Give this connection up and make a new one, because something that cannot be mended happened on it."""
         log.warning("%s: connection dropped, a new one is made: %s", self._name, reason)
         if self.connection is not None:
-            self._closing = asyncio.create_task(self._close())
+            self._dropping = asyncio.create_task(self._close())
 
     async def failed(self) -> None:
         """Wait for what cannot be tried again, and raise it: SetupRefusedError."""

@@ -19,7 +19,7 @@ import aiormq.exceptions
 from pamqp.commands import Basic
 
 from rpc_client import wire
-from rpc_client.connection import Link, open_channel
+from rpc_client.connection import Link, loss_as_error, open_channel
 from rpc_client.errors import Disconnected, IdempotencyKeyReused, OutcomeUnknown, Unroutable
 
 if TYPE_CHECKING:
@@ -168,14 +168,15 @@ class Transport:
             message_id=str(uuid4()),
             user_id=self._caller,
         )
-        await channel.basic_publish(
-            line,
-            exchange=self._names.requests,
-            routing_key=f"{call.lane}.{call.method}",
-            properties=properties,
-            mandatory=True,
-            timeout=call.left_s,
-        )
+        with loss_as_error():
+            await channel.basic_publish(
+                line,
+                exchange=self._names.requests,
+                routing_key=f"{call.lane}.{call.method}",
+                properties=properties,
+                mandatory=True,
+                timeout=call.left_s,
+            )
 
     async def _look_for_exchange(self, connection: AbstractConnection) -> None:
         """Publishing to an exchange that is not there would close the channel, so look, on a channel of its own."""
@@ -220,8 +221,8 @@ class Transport:
                     count = (await channel.queue_declare(queue, passive=True)).consumer_count
                 finally:
                     await channel.close()
-        except (aiormq.exceptions.AMQPError, OSError):
-            return f"queue {queue} could not be looked at"
+        except (aiormq.exceptions.AMQPError, OSError) as error:
+            return f"queue {queue} could not be looked at: {error!r}"
         hint = "; start one: rowcall worker" if count == 0 else ""
         return f"{count} workers consume {queue}{hint}"
 

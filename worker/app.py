@@ -47,7 +47,7 @@ async def run(settings: WorkerSettings) -> None:
         ):
             replies.link.start()
             consumer.link.start()
-            log.info("serving", families=[family.name for family in families], methods=len(served.answers))
+            log.info("started", families=[family.name for family in families], methods=len(served.answers))
             await _until_stopped(stop, consumer)
             await consumer.drain()
             await consumer.link.stop()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import aiormq.exceptions
 import structlog
 
-from rpc_client.connection import Link, open_channel
+from rpc_client.connection import Link, loss_as_error, open_channel
 from rpc_client.wire import Names
 from worker import topology
 from worker.calls import Origin
@@ -67,14 +67,16 @@ class Delivery:
     async def acknowledge(self) -> None:
         """It is done with. If the connection is gone it comes again, and its receipt answers."""
         try:
-            await self.channel.basic_ack(self.tag, wait=False)
+            with loss_as_error():
+                await self.channel.basic_ack(self.tag, wait=False)
         except (aiormq.exceptions.AMQPError, OSError) as error:
             log.info("an acknowledgement was lost with its connection", error=repr(error))
 
     async def hand_back(self) -> None:
         """Somebody else, or we later, shall do it."""
         try:
-            await self.channel.basic_nack(self.tag, requeue=True, wait=False)
+            with loss_as_error():
+                await self.channel.basic_nack(self.tag, requeue=True, wait=False)
         except (aiormq.exceptions.AMQPError, OSError) as error:
             log.info("handed back by the loss of its connection", error=repr(error))
 
@@ -111,6 +113,7 @@ class Consumer:
         for lane in topology.LANES:
             consumed = await channel.basic_consume(self._names.queue(lane), self._on_message)
             self._tags.append(consumed.consumer_tag or "")
+        log.info("consuming", queues=[self._names.queue(lane) for lane in topology.LANES])
 
     def _on_channel_closed(self, channel: AbstractChannel) -> None:
         if self._channel is channel and self.link.up.is_set():
@@ -168,7 +171,8 @@ class Consumer:
         if channel is not None and not channel.is_closed:
             for tag in self._tags:
                 try:
-                    await channel.basic_cancel(tag, timeout=CANCEL_S)
+                    with loss_as_error():
+                        await channel.basic_cancel(tag, timeout=CANCEL_S)
                 except (aiormq.exceptions.AMQPError, OSError) as error:
                     log.info("consuming ended with the connection", error=repr(error))
         if self._running:

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from pamqp.commands import Basic
 
-from rpc_client.connection import Link, open_channel
+from rpc_client.connection import Link, loss_as_error, open_channel
 from rpc_client.wire import Names
 
 if TYPE_CHECKING:
@@ -56,36 +56,38 @@ class Replies:
     async def send(self, origin: Origin, lines: list[bytes]) -> None:
         """Hand a message's replies to the socket. Not confirmed: a reply that is lost is asked for again."""
         assert origin.reply_to is not None
-        async with asyncio.timeout(WAIT_S):
-            await self.link.up.wait()
-            assert self._unconfirmed is not None
-            await self._unconfirmed.basic_publish(
-                b"\n".join(lines),
-                routing_key=origin.reply_to,
-                properties=Basic.Properties(
-                    content_type="application/json" if len(lines) == 1 else "application/x-ndjson",
-                    correlation_id=origin.correlation_id if len(lines) == 1 else None,
-                    message_id=uuid4().hex,
-                    delivery_mode=1,
-                ),
-            )
+        with loss_as_error():
+            async with asyncio.timeout(WAIT_S):
+                await self.link.up.wait()
+                assert self._unconfirmed is not None
+                await self._unconfirmed.basic_publish(
+                    b"\n".join(lines),
+                    routing_key=origin.reply_to,
+                    properties=Basic.Properties(
+                        content_type="application/json" if len(lines) == 1 else "application/x-ndjson",
+                        correlation_id=origin.correlation_id if len(lines) == 1 else None,
+                        message_id=uuid4().hex,
+                        delivery_mode=1,
+                    ),
+                )
 
     async def bury(self, letter: DeadLetter, origin: Origin, routing_key: str) -> None:
         """Put a dead letter into its queue and wait until the broker has it."""
         headers = letter.headers(first_at=datetime.fromtimestamp(origin.received_at, UTC), worker=WORKER)
-        async with asyncio.timeout(WAIT_S):
-            await self.link.up.wait()
-            assert self._confirmed is not None
-            await self._confirmed.basic_publish(
-                letter.body,
-                exchange=self._names.dead,
-                routing_key=routing_key,
-                properties=Basic.Properties(
-                    correlation_id=origin.correlation_id,
-                    reply_to=origin.reply_to,
-                    message_id=uuid4().hex,
-                    delivery_mode=2,
-                    headers={**headers, "x-rowcall-caller": origin.caller},
-                ),
-                mandatory=True,
-            )
+        with loss_as_error():
+            async with asyncio.timeout(WAIT_S):
+                await self.link.up.wait()
+                assert self._confirmed is not None
+                await self._confirmed.basic_publish(
+                    letter.body,
+                    exchange=self._names.dead,
+                    routing_key=routing_key,
+                    properties=Basic.Properties(
+                        correlation_id=origin.correlation_id,
+                        reply_to=origin.reply_to,
+                        message_id=uuid4().hex,
+                        delivery_mode=2,
+                        headers={**headers, "x-rowcall-caller": origin.caller},
+                    ),
+                    mandatory=True,
+                )
