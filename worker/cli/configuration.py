@@ -1,0 +1,54 @@
+"""``rowcall config``."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import Annotated, Any
+
+import typer
+from dotenv import dotenv_values
+from pydantic import SecretStr, ValidationError
+from rich.table import Table
+
+from worker.cli.console import fail, out
+from worker.settings import WorkerSettings
+
+_PASSWORD = re.compile(r"(://[^:/@]*:)[^@]*@")
+
+
+def config(as_json: Annotated[bool, typer.Option("--json", help="As a JSON object.")] = False) -> None:
+    """Print the effective settings and where each comes from; passwords are masked."""
+    try:
+        settings = WorkerSettings()
+    except ValidationError as error:
+        fail(f"ROWCALL_{'.'.join(map(str, error.errors()[0]['loc'])).upper()}: {error.errors()[0]['msg']}")
+    rows = {name: (shown(getattr(settings, name)), source(name)) for name in WorkerSettings.model_fields}
+    if as_json:
+        typer.echo(json.dumps({n: {"value": value, "source": where} for n, (value, where) in rows.items()}, indent=2))
+        return
+    table = Table("setting", "value", "from", "meaning", box=None)
+    for name, (value, where) in rows.items():
+        table.add_row(f"ROWCALL_{name.upper()}", value, where, WorkerSettings.model_fields[name].description)
+    out.print(table)
+
+
+def shown(value: Any) -> str:
+    """A setting for people; of an address, everything but the password."""
+    if isinstance(value, SecretStr):
+        return _PASSWORD.sub(r"\1***@", value.get_secret_value())
+    return ",".join(value) if isinstance(value, list) else str(value)
+
+
+def source(name: str) -> str:
+    """Where a setting's value comes from: the same order in which settings are read."""
+    variable = f"ROWCALL_{name.upper()}"
+    files = WorkerSettings.model_config.get("env_file") or ()
+    assert isinstance(files, tuple)
+    if any(variable == key.upper() for key in os.environ):
+        return "environment"
+    for file in reversed(files):
+        if any(variable == key.upper() for key in dotenv_values(file)):
+            return str(file)
+    return "default"

@@ -1,0 +1,46 @@
+"""What every command needs: a place to write, and one clear line for what went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, NoReturn, TypeVar
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+
+from rpc_client.errors import CallFailed, RemoteError, RPCError
+from worker.checks import RegistryError
+from worker.migrations import MigrationError
+from worker.servers import ServersUnavailable
+from worker.statements import StatementError
+
+T = TypeVar("T")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+EXPECTED = (RPCError, RegistryError, StatementError, MigrationError, ServersUnavailable, ValidationError, OSError)
+
+
+def fail(error: BaseException | str) -> NoReturn:
+    """End with one line on standard error, and exit code 1."""
+    err.print(error if isinstance(error, str) else describe(error), markup=False)
+    raise typer.Exit(1)
+
+
+def describe(error: BaseException) -> str:
+    """One line: what was wrong, and under which id."""
+    name = error.code if isinstance(error, RemoteError) else type(error).__name__
+    text = " ".join(str(error).split())
+    request_id = error.request_id if isinstance(error, RemoteError | CallFailed) else None
+    return f"{name}: {text}" + (f" (request id {request_id})" if request_id else "")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's work; what can be expected to go wrong becomes one line."""
+    try:
+        return asyncio.run(work)
+    except EXPECTED as error:
+        fail(error)

@@ -1,0 +1,56 @@
+"""``rowcall up`` and ``rowcall down``."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rpc_client.settings import STATE
+from worker import servers
+from worker.cli.console import out, run
+
+STATE_DIRECTORY = Path(STATE)
+ENV_FILE = STATE_DIRECTORY / "env"
+
+
+def up(
+    install: Annotated[
+        bool, typer.Option(help="Install missing packages (Debian or Ubuntu, as root).", envvar="ROWCALL_INSTALL")
+    ] = False,
+) -> None:
+    """Find RabbitMQ, PostgreSQL and Redis, or start private ones, and make this folder a database of its own."""
+    run(_up(install))
+
+
+async def _up(install: bool) -> None:
+    found = await servers.find(state=STATE_DIRECTORY, install=install, say=out.print)
+    name = own_name()
+    url = await servers.ensure_database(found.postgres_url, name.replace("-", "_"))
+    lines = {
+        "ROWCALL_AMQP_URL": found.amqp_url,
+        "ROWCALL_POSTGRES_URL": url,
+        "ROWCALL_REDIS_URL": found.redis_url,
+        "ROWCALL_PREFIX": name,
+    }
+    ENV_FILE.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
+    ENV_FILE.chmod(0o600)
+    for kind, place in found.chosen.items():
+        out.print(f"[bold]{kind}[/bold]: {place}")
+    for key, value in lines.items():
+        out.print(f"{key}={value}", markup=False, soft_wrap=True)
+    out.print(f"Written to {ENV_FILE}, which rowcall reads in this folder. Next: rowcall worker")
+
+
+def down() -> None:
+    """Stop what `rowcall up` started, and forget the addresses. Servers that ran before are left as they are."""
+    run(servers.down(state=STATE_DIRECTORY, say=out.print))
+    ENV_FILE.unlink(missing_ok=True)
+    out.print("down")
+
+
+def own_name() -> str:
+    """A name for this folder's database and prefix: nobody else's, and the same every time."""
+    return f"rowcall-{hashlib.sha256(str(Path.cwd()).encode()).hexdigest()[:8]}"
