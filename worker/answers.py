@@ -8,39 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 from rpc_client.contract import Method
 from rpc_client.errors import NotFoundError, RemoteError, ResultTooLarge
 from rpc_client.wire import encode_error, encode_result
+from worker.calls import Call, Outcome
 from worker.database import Database, Transaction
 from worker.errors import as_conflict
 from worker.statements import Statement
 
-if TYPE_CHECKING:
-    from worker.calls import Call
-
 Story = Callable[..., Awaitable[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a call: the reply line after its id, and the events it committed."""
-
-    text: str
-    events: str | None = None
-    seq: int | None = None
-    at: datetime | None = None
-
-
-class Answer(Protocol):
-    """How one method is answered."""
-
-    @property
-    def method(self) -> Method[..., Any]: ...
-
-    async def run(self, call: Call, database: Database) -> Outcome: ...
 
 
 @dataclass(frozen=True, slots=True)

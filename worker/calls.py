@@ -1,4 +1,4 @@
-"""``Call``: one call in hand. Who asks for what, under which id, and until when."""
+"""``Call``: one call in hand. Who asks for what, under which id, until when, and how it is answered."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID, uuid4, uuid5
 
 import orjson
@@ -16,7 +16,8 @@ from rpc_client.errors import InvalidRequest, Reason
 from rpc_client.wire import REQUEST_NAMESPACE, Line
 
 if TYPE_CHECKING:
-    from worker.answers import Answer
+    from rpc_client.contract import Method
+    from worker.database import Database
 
 OTHER_IDS_DAY = date(1970, 1, 1)
 """The day of every id that carries none of its own."""
@@ -67,6 +68,25 @@ class Call:
             "_args_hash": self.args_hash,
             "_deadline": datetime.fromtimestamp(self.expires_at, UTC),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a call: the reply line after its id, and the events it committed."""
+
+    text: str
+    events: str | None = None
+    seq: int | None = None
+    at: datetime | None = None
+
+
+class Answer(Protocol):
+    """How one method is answered."""
+
+    @property
+    def method(self) -> Method[..., Any]: ...
+
+    async def run(self, call: Call, database: Database) -> Outcome: ...
 
 
 def hash_arguments(method: str, arguments: bytes) -> bytes:

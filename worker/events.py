@@ -17,8 +17,7 @@ from redis.exceptions import RedisError
 from rpc_client.wire import Names
 
 if TYPE_CHECKING:
-    from worker.answers import Outcome
-    from worker.calls import Call
+    from worker.calls import Call, Outcome
     from worker.registry import Family
     from worker.settings import WorkerSettings
 

@@ -36,5 +36,10 @@ def configure_logs(settings: WorkerSettings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=render, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    quiet_drivers()
+
+
+def quiet_drivers() -> None:
+    """Leave it to our own lines to say what became of a connection."""
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from rpc_client import wire
 from rpc_client.errors import DeadlineExceeded, InternalError, InvalidRequest, Reason, RemoteError, Unavailable
-from worker.answers import Answer, Outcome, business_error
-from worker.calls import Call, Origin, day_of, hash_arguments, identify
+from worker.answers import business_error
+from worker.calls import Answer, Call, Origin, Outcome, day_of, hash_arguments, identify
 from worker.dead_letters import DeadLetter, internal
 from worker.errors import Verdict, judge
 from worker.receipts import Receipts
@@ -105,7 +105,8 @@ class Pipeline:
         except Exception as error:
             log.exception("a bug", method=method, id=shown)
             outcome, word = self._bug(line, error, routing_key, attempt, dead), "InternalError"
-        log.info("call", method=method, id=shown, outcome=word, ms=round((time.perf_counter() - started) * 1000, 2))
+        ms = round((time.perf_counter() - started) * 1000, 2)
+        log.info("call", method=method, id=shown, outcome=word, ms=ms, attempt=attempt, redelivered=origin.redelivered)
         return wire.encode_reply(shown, outcome)
 
     def _admit(self, line: wire.Line, origin: Origin, routing_key: str) -> Call:

@@ -26,7 +26,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, get_args, get_origin, o
 
 from rpc_client.contract import Method, Read, Service, Write
 from rpc_client.errors import InvalidRequest, Reason
-from worker.answers import Answer, DirectRead, DirectWrite, Story, StoryRead, StoryWrite
+from worker.answers import DirectRead, DirectWrite, Story, StoryRead, StoryWrite
+from worker.calls import Answer
 from worker.checks import RegistryError, check_parameters, check_promises, is_record, result_shape
 from worker.database import Session, Transaction
 from worker.receipts import SUFFIX

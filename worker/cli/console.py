@@ -6,12 +6,16 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, NoReturn, TypeVar
 
+import asyncpg
 import typer
+from aiormq.exceptions import AMQPError
 from pydantic import ValidationError
+from redis.exceptions import RedisError
 from rich.console import Console
 
 from rpc_client.errors import CallFailed, RemoteError, RPCError
 from worker.checks import RegistryError
+from worker.logs import quiet_drivers
 from worker.migrations import MigrationError
 from worker.servers import ServersUnavailable
 from worker.statements import StatementError
@@ -21,7 +25,19 @@ T = TypeVar("T")
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
-EXPECTED = (RPCError, RegistryError, StatementError, MigrationError, ServersUnavailable, ValidationError, OSError)
+EXPECTED = (
+    RPCError,
+    RegistryError,
+    StatementError,
+    MigrationError,
+    ServersUnavailable,
+    ValidationError,
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    AMQPError,
+    RedisError,
+)
 
 
 def fail(error: BaseException | str) -> NoReturn:
@@ -33,13 +49,14 @@ def fail(error: BaseException | str) -> NoReturn:
 def describe(error: BaseException) -> str:
     """One line: what was wrong, and under which id."""
     name = error.code if isinstance(error, RemoteError) else type(error).__name__
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()) or "no answer in time"
     request_id = error.request_id if isinstance(error, RemoteError | CallFailed) else None
     return f"{name}: {text}" + (f" (request id {request_id})" if request_id else "")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a command's work; what can be expected to go wrong becomes one line."""
+    quiet_drivers()
     try:
         return asyncio.run(work)
     except EXPECTED as error:

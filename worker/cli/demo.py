@@ -29,4 +29,5 @@ def demo(
         raise typer.Exit(INTERRUPTED) from None
     if not good:
         fail("Something did not hold: see above.")
-    out.print("Everything held. Next: `rowcall up`, then `rowcall worker`; `rowcall methods` lists what can be called.")
+    next_steps = "Next: `rowcall up`, then `rowcall worker`; `rowcall methods` lists what can be called."
+    out.print(f"Everything held. {next_steps}", soft_wrap=True)
