@@ -12,7 +12,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any, cast
 
 import aio_pika
@@ -46,7 +46,7 @@ async def open_channel(connection: AbstractConnection, *, confirms: bool = True)
 
 
 @contextlib.contextmanager
-def loss_as_error() -> Iterator[None]:
+def loss_as_error() -> Generator[None]:
     """A channel lost while the block waits for it is a ConnectionError.
 
     The driver cancels whatever waits on a channel that closes; this tells it from a cancellation that somebody means.

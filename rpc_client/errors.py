@@ -96,7 +96,7 @@ class RemoteError(RPCError):
 
 
 class UnknownRemoteError(RemoteError):
-    """The worker named an error this client does not know; ``details`` are as sent. A newer client knows it."""
+    """The worker named an error this client does not know; whether the call ran, only a newer client can tell."""
 
     def __init__(self, message: str, details: Mapping[str, Any] | None = None, *, code: str = "", **named: Any) -> None:
         super().__init__(message, details, **named)

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 
 from rpc_client.connection import SetupRefusedError
 from worker.app import run
-from worker.checks import RegistryError
 from worker.logs import configure_logs
 from worker.migrations import MigrationError
+from worker.registry import RegistryError
 from worker.settings import WorkerSettings
 from worker.statements import StatementError
 

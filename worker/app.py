@@ -19,8 +19,9 @@ from worker.health import serve_health
 from worker.migrations import migrate
 from worker.pipeline import Pipeline
 from worker.receipts import keep_partitions
-from worker.registry import Served, find_families, serve
+from worker.registry import find_families
 from worker.replies import Replies
+from worker.served import Served, serve
 
 if TYPE_CHECKING:
     from worker.settings import WorkerSettings

@@ -12,22 +12,28 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 import asyncpg
 
 from rpc_client.contract import Method, Record
+from worker.answers import DirectRead, DirectWrite
 from worker.database import AnyConnection
+from worker.registry import Family, RegistryError
 from worker.statements import Statement, StatementError
 
 if TYPE_CHECKING:
-    from worker.registry import Family, Served
+    from worker.served import Served
 
 RESULT_TYPES = frozenset(
-    {"bool", "int2", "int4", "int8", "text", "uuid", "date", "timestamptz", "jsonb", "float8"}
+    {"bool", "int2", "int4", "int8", "text", "uuid", "date", "timestamptz", "jsonb"}
     | {f"{name}[]" for name in ("bool", "int2", "int4", "int8", "text", "uuid", "date", "timestamptz")}
 )
-"""What survives the way from PostgreSQL through JSON to the client unchanged."""
+"""What survives the way from PostgreSQL through JSON to the client unchanged.
+
+float8 may hold NaN and numeric loses digits: cast them to text."""
+PREPARE_S = 10.0
+_QUIET = re.compile(
+    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | \$(\w*)\$.*?\$\1\$ | --[^\n]* | /\*.*?\*/""", re.DOTALL | re.VERBOSE
+)
+_PART = re.compile(r"(\w+)(?:\s*\([^()]*\))?\s+as\s+(?:(?:not\s+)?materialized\s*)?$", re.IGNORECASE)
+_EFFECT = re.compile(r"\s*(?:insert|update|delete|merge)\b", re.IGNORECASE)
 _ERROR_WORD = re.compile(r"'error'\s*,\s*'(\w+)'")
-
-
-class RegistryError(Exception):
-    """What is registered does not agree with what is promised; the worker does not start."""
 
 
 def check_promises(family: Family, statements: Mapping[str, Statement]) -> None:
@@ -71,33 +77,73 @@ def check_parameters(method: Method[..., Any], statement: Statement) -> None:
             raise StatementError(f"{statement.name}: answers {sorted(unknown)}, which the contract does not declare")
 
 
+def check_effects(statement: Statement) -> None:
+    """`reply` reads every effect, itself or through others: so the receipt, which reads `reply`, comes last."""
+    parts = _parts(statement.text)
+    read, unseen = set[str](), ["reply"]
+    while unseen:
+        name = unseen.pop()
+        read.add(name)
+        unseen += [other for other in parts if other not in read and re.search(rf"\b{other}\b", parts.get(name, ""))]
+    effects = {name for name, body in parts.items() if _EFFECT.match(body)}
+    if unread := effects - read:
+        raise StatementError(f"{statement.name}: reply does not read {sorted(unread)}, so its receipt could come first")
+
+
+def _parts(text: str) -> dict[str, str]:
+    """The statement's common table expressions: name -> what stands between its parentheses."""
+    bare = _QUIET.sub(lambda match: " " * len(match[0]), text)
+    parts: dict[str, str] = {}
+    depth = start = 0
+    name = None
+    for place, sign in enumerate(bare):
+        if sign == "(":
+            if depth == 0 and (match := _PART.search(bare, 0, place)):
+                name, start = match[1], place + 1
+            depth += 1
+        elif sign == ")":
+            depth -= 1
+            if depth == 0 and name is not None:
+                parts[name], name = bare[start:place], None
+    return parts
+
+
 async def check_schema(connection: AnyConnection, served: Served) -> None:
-    """Every statement prepares on this schema, and what it yields fits what its method returns."""
+    """Every statement prepares on this schema, as it stands and as it runs, and yields what its method returns."""
     for statement in served.statements.values():
-        try:
-            prepared = await connection.prepare(statement.sql, timeout=10)
-        except asyncpg.PostgresError as error:
-            raise StatementError(f"{statement.name}: {error}") from error
-        columns = {attribute.name: _type_name(attribute.type) for attribute in prepared.get_attributes()}
+        columns = await _columns(connection, statement)
         bad = {name: kind for name, kind in columns.items() if kind not in RESULT_TYPES}
         if bad and not statement.name.startswith("rowcall."):
             raise StatementError(f"{statement.name}: result types that do not survive JSON: {bad}")
         answer = served.answers.get(statement.name)
-        if answer is not None:
+        if isinstance(answer, DirectRead | DirectWrite):
             check_columns(answer.method, statement, list(columns))
+            await _columns(connection, answer.statement)
+
+
+async def _columns(connection: AnyConnection, statement: Statement) -> dict[str, str]:
+    """A statement's result columns and their types."""
+    try:
+        prepared = await connection.prepare(statement.sql, timeout=PREPARE_S)
+    except asyncpg.PostgresError as error:
+        raise StatementError(f"{statement.name}: {error}") from error
+    return {attribute.name: _type_name(attribute.type) for attribute in prepared.get_attributes()}
 
 
 def _type_name(kind: asyncpg.Type) -> str:
-    return f"{kind.name.removeprefix('_')}[]" if kind.kind == "array" else kind.name
+    name = kind.name.removeprefix("_").removesuffix("[]")
+    return f"{name}[]" if kind.kind == "array" else name
 
 
 def check_columns(method: Method[..., Any], statement: Statement, columns: list[str]) -> None:
     """The columns of a direct method's statement are its record's fields, or the one value it returns."""
-    shape, _ = result_shape(method.returns)
+    shape, optional = result_shape(method.returns)
     row = get_args(shape)[0] if get_origin(shape) is list else shape
     if method.lane == "write":
-        wanted = [*row.model_fields, "error", "events"] if is_record(shape) else ["result", "error", "events"]
-        fits = columns == wanted if not is_record(shape) else set(columns) == set(wanted)
+        # A record that may be absent is one jsonb `result`: columns cannot tell a missing row from a row of nulls.
+        fields = list(row.model_fields) if is_record(shape) and not optional else ["result"]
+        wanted = [*fields, "error", "events"]
+        fits = sorted(columns) == sorted(wanted)
     elif is_record(row):
         wanted, fits = list(row.model_fields), set(columns) == set(row.model_fields)
     else:

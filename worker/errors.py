@@ -31,7 +31,6 @@ TRANSIENT_STATES = frozenset(
         "57P02",  # crash shutdown
         "57P03",  # cannot connect now
         "53300",  # too many connections
-        "0A000",  # a cached plan was invalidated by DDL
         "25006",  # read-only: the connection points at a standby
     }
 )
@@ -62,7 +61,8 @@ def _judge_state(error: asyncpg.PostgresError) -> RemoteError | Verdict:
         return ResultTooLarge("the answer is larger than a write may give; nothing changed")
     if is_receipt_conflict(error):
         return Verdict.REPEAT
-    if state in TRANSIENT_STATES or state.startswith("08"):
+    stale_plan = isinstance(error, asyncpg.InvalidCachedStatementError)  # DDL came between
+    if stale_plan or state in TRANSIENT_STATES or state.startswith("08"):
         return Verdict.TRANSIENT
     return Verdict.BUG
 

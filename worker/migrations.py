@@ -61,7 +61,8 @@ async def migrate(settings: WorkerSettings, families: Sequence[Family]) -> list[
     )
     try:
         await connection.execute(f"set lock_timeout = '{LOCK_WAIT_S}s'")
-        await connection.execute("select pg_advisory_lock(hashtextextended($1, 0))", f"{settings.prefix}:migrations")
+        # One for the whole database, whatever the prefix: the schema is everybody's.
+        await connection.execute("select pg_advisory_lock(hashtextextended('rowcall:migrations', 0))")
         await connection.execute("set lock_timeout = '2s'")
         applied = [
             name for family, folder in _folders(families) for name in await _bring_up(connection, family, folder)

@@ -25,7 +25,7 @@ from worker.receipts import Receipts
 if TYPE_CHECKING:
     from worker.database import Database
     from worker.events import Announces
-    from worker.registry import Served
+    from worker.served import Served
     from worker.settings import WorkerSettings
 
 CONTENT_TYPES = {None, "", "application/json", "application/x-ndjson"}

@@ -109,19 +109,22 @@ class Receipts:
 async def keep_partitions(
     connection: AnyConnection, statements: Mapping[str, Statement], *, now: datetime, retention_days: int
 ) -> None:
-    """Make the coming days' partitions, drop those past retention, and forget other ids by age."""
+    """Make the coming days' partitions, drop those past retention, and forget other ids by age.
+
+    Many may do it at once: one does, the others find it done. A clock that is behind drops nothing.
+    """
     today, oldest = now.astimezone(UTC).date(), now.astimezone(UTC) - timedelta(days=retention_days + 1)
-    existing = {row["name"] for row in await connection.fetch(statements["rowcall.list_partitions"].sql)}
-    wanted = {
-        _partition(day): day
-        for day in (oldest.date() + timedelta(days=n) for n in range((today - oldest.date()).days + DAYS_AHEAD + 1))
-    }
-    for name, day in wanted.items():
-        if name not in existing:
-            await _attach(connection, name, day)
-    for name in sorted(existing - wanted.keys() - {"receipts_other_ids"}):
-        log.info("receipts past their retention are dropped", partition=name)
-        await connection.execute(f"drop table rowcall.{name}")
+    days = (today - oldest.date()).days + DAYS_AHEAD + 1
+    wanted = {_partition(day): day for day in (oldest.date() + timedelta(days=n) for n in range(days))}
+    async with connection.transaction():
+        await connection.execute(statements["rowcall.lock_alone"].sql, "rowcall:partitions")
+        existing = {row["name"] for row in await connection.fetch(statements["rowcall.list_partitions"].sql)}
+        for name in wanted.keys() - existing:
+            await _attach(connection, name, wanted[name])
+        for name in sorted(existing - {"receipts_other_ids"}):
+            if name < _partition(oldest.date()):
+                log.info("receipts past their retention are dropped", partition=name)
+                await connection.execute(f"drop table rowcall.{name}")
     await connection.execute(statements["rowcall.delete_other_ids"].sql, oldest)
 
 
@@ -132,9 +135,8 @@ def _partition(day: date) -> str:
 async def _attach(connection: AnyConnection, name: str, day: date) -> None:
     """Make the table first and attach it then: that never blocks the writes going on. DDL takes no parameters."""
     assert day > OTHER_IDS_DAY
-    async with connection.transaction():
-        await connection.execute(f"create table rowcall.{name} (like rowcall.receipts including all)")
-        await connection.execute(
-            f"alter table rowcall.receipts attach partition rowcall.{name}"
-            f" for values from ('{day}') to ('{day + timedelta(days=1)}')"
-        )
+    await connection.execute(f"create table rowcall.{name} (like rowcall.receipts including all)")
+    await connection.execute(
+        f"alter table rowcall.receipts attach partition rowcall.{name}"
+        f" for values from ('{day}') to ('{day + timedelta(days=1)}')"
+    )

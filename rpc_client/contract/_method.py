@@ -36,6 +36,7 @@ from typing import (
     Protocol,
     Self,
     TypeVar,
+    Union,
     get_args,
     get_origin,
     overload,
@@ -187,7 +188,7 @@ def _plain(annotation: Any) -> Any:
     """A type without what ``Annotated`` says about its values, at any depth."""
     if get_origin(annotation) is Annotated:
         return _plain(get_args(annotation)[0])
-    if get_origin(annotation) is UnionType:
+    if get_origin(annotation) in {UnionType, Union}:
         return functools.reduce(operator.or_, map(_plain, get_args(annotation)))
     if isinstance(annotation, GenericAlias):
         return GenericAlias(get_origin(annotation), tuple(map(_plain, get_args(annotation))))

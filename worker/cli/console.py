@@ -14,9 +14,9 @@ from redis.exceptions import RedisError
 from rich.console import Console
 
 from rpc_client.errors import CallFailed, RemoteError, RPCError
-from worker.checks import RegistryError
 from worker.logs import quiet_drivers
 from worker.migrations import MigrationError
+from worker.registry import RegistryError
 from worker.servers import ServersUnavailable
 from worker.statements import StatementError
 

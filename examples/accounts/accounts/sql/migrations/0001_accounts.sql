@@ -16,9 +16,7 @@ create table accounts.entries (
     balance bigint not null,
     note text not null,
     made_at timestamptz not null default clock_timestamp(),
-    constraint entries_pkey primary key (entry_id),
+    constraint entries_pkey primary key (account_id, entry_id),
     constraint entries_account_id_fkey foreign key (account_id) references accounts.accounts (account_id),
     constraint entries_amount_not_zero check (amount <> 0)
 );
-
-create index entries_account_id_entry_id_idx on accounts.entries (account_id, entry_id);

@@ -1,0 +1,9 @@
+"""Users: each method is one statement."""
+
+from __future__ import annotations
+
+from rpc_client.contract.platform import Users
+from worker.registry import Registry
+
+users = Registry(Users)
+users.direct(Users.create_user)
