@@ -1,0 +1,196 @@
+"""``rowcall`` as a person meets it: one clear line for everything that goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rpc_client import AsyncClient
+from tests.conftest import environment
+from worker.settings import WorkerSettings
+
+ROWCALL = Path(sys.executable).parent / "rowcall"
+
+
+@dataclass(frozen=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+class Rowcall:
+    """Runs `rowcall` with this test's settings."""
+
+    def __init__(self, settings: WorkerSettings, directory: Path) -> None:
+        self._environment = {**environment(settings), "COLUMNS": "200", "NO_COLOR": "1"}
+        self._directory = directory
+
+    async def __call__(self, *words: str, **extra: str) -> Ran:
+        process = await asyncio.create_subprocess_exec(
+            ROWCALL,
+            *words,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**self._environment, **extra},
+            cwd=self._directory,
+        )
+        out, err = await asyncio.wait_for(process.communicate(), 30)
+        return Ran(process.returncode or 0, out.decode(), err.decode())
+
+
+@pytest.fixture
+def rowcall(settings: WorkerSettings, tmp_path: Path) -> Rowcall:
+    return Rowcall(settings, tmp_path)
+
+
+@pytest.fixture
+async def account(worker, client: AsyncClient) -> str:
+    await client.call_by_name("accounts.open_account", "write", {"account_id": "a-1", "owner": "me"})
+    return "a-1"
+
+
+async def test_a_call_prints_its_result_as_json(rowcall: Rowcall, account: str):
+    ran = await rowcall("call", "accounts.deposit", f"account_id={account}", "amount=500", "--key", "first")
+    again = await rowcall(
+        "call", "accounts.deposit", json.dumps({"account_id": account, "amount": 500}), "--key", "first"
+    )
+
+    assert (ran.code, json.loads(ran.out)) == (0, 500)
+    assert (again.code, json.loads(again.out)) == (0, 500)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("accounts.depositt", "amount=5"), "no such method; did you mean accounts.deposit"),
+        (
+            ("accounts.deposit", "account_id=a-1"),
+            "argument 'amount' is missing; it takes (account_id: str, amount: int",
+        ),
+        (("accounts.deposit", "account_id=a-1", "amount=5", "ammount=5"), "there is no argument 'ammount'; it takes"),
+        (("accounts.deposit", "account_id=a-1", "amount=five"), "argument 'amount': Input should be a valid integer"),
+        (("accounts.deposit", "account_id=a-1", "amount=0"), "argument 'amount': Input should be greater than 0"),
+        (("accounts.deposit", "account_id=a-1", "amount"), "'amount' is not name=value"),
+        (("accounts.deposit", "[1]"), "must be a JSON object"),
+        (("accounts.deposit", "{1"), "not JSON"),
+        (("accounts.deposit", "account_id=a-1", "amount=5", "note=@missing"), "cannot read missing"),
+        (("accounts.withdraw", "account_id=a-1", "amount=5"), "balance 0 is below the amount 5 (cents)"),
+        (("accounts.deposit", "account_id=nobody", "amount=5"), "there is no account 'nobody'"),
+        (("accounts.get_account", "account_id=a-1", "--timeout", "0.001"), "no reply to accounts.get_account in time"),
+    ],
+)
+async def test_what_goes_wrong_is_one_clear_line_and_the_next_call_succeeds(rowcall, account, worker, words, said):
+    ran = await rowcall("call", *words)
+
+    assert ran.code != 0
+    assert said in ran.err
+    assert (ran.out, ran.err.count("\n")) == ("", 1)
+    assert (await rowcall("call", "accounts.deposit", "account_id=a-1", "amount=5")).code == 0
+    assert worker.process.returncode is None
+
+
+async def test_eight_megabytes_are_refused_with_the_limit(rowcall, account, tmp_path):
+    (tmp_path / "note").write_text("x" * (8 << 20))
+
+    ran = await rowcall("call", "accounts.deposit", "account_id=a-1", "amount=5", "note=@note")
+
+    assert ran.code == 1
+    assert "the limit is 1048576 (ROWCALL_BODY_BYTES)" in ran.err
+    assert ran.err.count("\n") == 1
+
+
+async def test_without_a_worker_the_line_says_to_start_one(rowcall):
+    ran = await rowcall("call", "accounts.get_account", "account_id=a-1")
+
+    assert ran.code == 1
+    assert "start a worker under this prefix: rowcall worker" in ran.err
+
+
+async def test_methods_are_listed_with_lane_signature_and_manual(rowcall):
+    rows = json.loads((await rowcall("methods", "--json")).out)
+
+    (deposit,) = [row for row in rows if row["name"] == "accounts.deposit"]
+    assert deposit["lane"] == "write"
+    assert deposit["signature"] == "(account_id: str, amount: int, note: str = '') -> int"
+    assert deposit["doc"].startswith("Put `amount` in")
+    assert set(rows[0]) == {"name", "lane", "signature", "doc"}
+    assert "accounts.deposit" in (await rowcall("methods")).out
+
+
+async def test_settings_are_told_with_their_source_and_without_passwords(rowcall, tmp_path):
+    (tmp_path / ".env").write_text("ROWCALL_POOL_SIZE=7\nROWCALL_POSTGRES_URL=postgresql://me:secret@db/x\n")
+
+    ran = await rowcall("config", "--json", ROWCALL_AMQP_URL="amqp://me:secret@broker/")
+    config = json.loads(ran.out)
+
+    assert config["pool_size"] == {"value": "7", "source": ".env"}
+    assert config["amqp_url"] == {"value": "amqp://me:***@broker/", "source": "environment"}
+    assert config["prefetch"]["source"] == "default"
+    assert "secret" not in ran.out
+
+
+async def test_a_setting_that_is_none_is_named(rowcall):
+    ran = await rowcall("config", ROWCALL_POOL_SIZE="many")
+
+    assert ran.code == 1
+    assert "ROWCALL_POOL_SIZE" in ran.err
+
+
+async def test_migrate_says_what_it_did(rowcall, sql):
+    assert "up to date" in (await rowcall("migrate")).out
+
+
+@pytest.mark.parametrize("families", ["nowhere:family", "accounts.contract:Accounts"])
+async def test_a_family_that_is_none_keeps_the_worker_from_starting(rowcall, families):
+    ran = await rowcall("worker", ROWCALL_FAMILIES=families)
+
+    assert ran.code == 78
+    assert families in ran.err
+
+
+async def test_several_processes_are_kept_running_and_end_together(settings, client, tmp_path, worker):
+    log = tmp_path / "supervisor.log"
+    with log.open("w") as output:
+        process = await asyncio.create_subprocess_exec(
+            ROWCALL, "worker", "--processes", "2", stderr=output, env=environment(settings), cwd=tmp_path
+        )
+    async with asyncio.timeout(30):
+        while log.read_text().count('"consuming"') < 2:
+            await asyncio.sleep(0.05)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    victim = int(children[0])
+    assert Path(f"/proc/{victim}/cwd").samefile(tmp_path)
+
+    os.kill(victim, 9)
+    async with asyncio.timeout(30):
+        while log.read_text().count('"consuming"') < 3:
+            await asyncio.sleep(0.05)
+    process.terminate()
+
+    assert await asyncio.wait_for(process.wait(), 30) == 0
+    assert log.read_text().count('"stopped"') == 2
+
+
+async def test_health_and_readiness_are_served(start_worker, settings):
+    worker = await start_worker(ROWCALL_HTTP_PORT="0")
+    (line,) = [json.loads(line) for line in worker.log.read_text().splitlines() if '"health"' in line]
+
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(line["address"][0].rsplit(":", 1)[1]))
+    writer.write(b"GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = (await asyncio.wait_for(reader.read(), 10)).decode()
+    writer.close()
+
+    assert answer.startswith("HTTP/1.1 200")
+    assert json.loads(answer.partition("\r\n\r\n")[2]) == {
+        "ready": True,
+        "requests": "up",
+        "replies": "up",
+        "database": "up",
+    }

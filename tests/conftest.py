@@ -1,0 +1,222 @@
+"""Real servers, a database of its own for every test made from one migrated template, and names nobody else has."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from accounts import AsyncAccounts
+from accounts.services import family as accounts_family
+from rpc_client import AsyncClient, ClientSettings
+from rpc_client.contract.platform import AsyncPlatform
+from tests.fakes import DirectTransport, RecordedEvents
+from worker import topology
+from worker.checks import check_schema
+from worker.database import Database
+from worker.migrations import migrate
+from worker.pipeline import Pipeline
+from worker.served import Served, serve
+from worker.servers import Servers, create_database, drop_database, find
+from worker.services.platform import family as platform_family
+from worker.settings import WorkerSettings
+
+ROOT = Path(__file__).parent.parent
+RUN = uuid4().hex[:8]
+FAMILIES = [platform_family, accounts_family]
+NAMED = ["worker.services.platform:family", "accounts.services:family"]
+
+
+@pytest.fixture(scope="session")
+async def servers() -> Servers:
+    """The three servers, wherever they are; a missing one is an error, never a skip."""
+    return await find(state=ROOT / ".rowcall", install=os.environ.get("ROWCALL_INSTALL") == "1", say=print)
+
+
+@pytest.fixture(scope="session")
+def base_settings(servers: Servers) -> WorkerSettings:
+    return WorkerSettings(
+        amqp_url=servers.amqp_url,
+        postgres_url=servers.postgres_url,
+        redis_url=servers.redis_url,
+        families=NAMED,
+        pool_size=10,
+        log_level="info",
+    )
+
+
+@pytest.fixture(scope="session")
+async def template(servers: Servers, base_settings: WorkerSettings) -> AsyncIterator[str]:
+    """A migrated database that every test copies."""
+    name = f"rowcall_test_{RUN}_template"
+    url = await create_database(servers.postgres_url, name)
+    try:
+        await migrate(base_settings.model_copy(update={"postgres_url": _secret(url)}), FAMILIES)
+        yield name
+    finally:
+        await drop_database(servers.postgres_url, name)
+
+
+@pytest.fixture
+async def postgres_url(servers: Servers, template: str) -> AsyncIterator[str]:
+    """A freshly migrated database of this test's own."""
+    name = f"rowcall_test_{RUN}_{uuid4().hex[:8]}"
+    url = await create_database(servers.postgres_url, name, template=template)
+    try:
+        yield url
+    finally:
+        await drop_database(servers.postgres_url, name)
+
+
+@pytest.fixture
+def settings(base_settings: WorkerSettings, postgres_url: str) -> WorkerSettings:
+    """This test's own database and prefix."""
+    return base_settings.model_copy(
+        update={"postgres_url": _secret(postgres_url), "prefix": f"rowcall-test-{RUN}-{uuid4().hex[:8]}"}
+    )
+
+
+@pytest.fixture
+async def sql(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to this test's database."""
+    connection = await asyncpg.connect(postgres_url, server_settings={"timezone": "UTC"})
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+def served(base_settings: WorkerSettings) -> Served:
+    return serve(FAMILIES, base_settings)
+
+
+@pytest.fixture
+async def database(settings: WorkerSettings, served: Served) -> AsyncIterator[Database]:
+    async with Database(settings) as database:
+        async with database.connection(5) as connection:
+            await check_schema(connection, served)
+        yield database
+
+
+@pytest.fixture
+def recorded(served: Served) -> RecordedEvents:
+    return RecordedEvents(served)
+
+
+@pytest.fixture
+def events(recorded: RecordedEvents) -> list[dict[str, object]]:
+    """The events of committed calls, in order."""
+    return recorded.events
+
+
+@pytest.fixture
+def pipeline(served: Served, database: Database, recorded: RecordedEvents, settings: WorkerSettings) -> Pipeline:
+    return Pipeline(served, database, recorded, settings)
+
+
+@pytest.fixture
+def transport(pipeline: Pipeline) -> DirectTransport:
+    return DirectTransport(pipeline)
+
+
+@pytest.fixture
+def direct(settings: WorkerSettings, transport: DirectTransport) -> AsyncClient:
+    """A client joined to a worker's pipeline in memory."""
+    return AsyncClient(settings, transport=transport)
+
+
+@pytest.fixture
+def platform(direct: AsyncClient) -> AsyncPlatform:
+    return AsyncPlatform(direct)
+
+
+@pytest.fixture
+def accounts(direct: AsyncClient) -> AsyncAccounts:
+    return AsyncAccounts(direct)
+
+
+class WorkerProcess:
+    """One real worker process, of which the tests know the pid."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self.process = process
+        self.log = log
+
+    async def consuming(self) -> None:
+        """Wait until its log says that it takes calls."""
+        while '"consuming"' not in self.log.read_text():
+            if self.process.returncode is not None:
+                raise AssertionError(f"the worker ended with {self.process.returncode}:\n{self.log.read_text()}")
+            await asyncio.sleep(0.02)
+
+    async def stop(self) -> int:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.terminate()
+        return await asyncio.wait_for(self.process.wait(), 30)
+
+
+StartWorker = Callable[..., "asyncio.Future[WorkerProcess]"]
+
+
+def environment(settings: WorkerSettings) -> dict[str, str]:
+    """The settings as a process of its own reads them."""
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "examples" / "accounts")]),
+        "ROWCALL_AMQP_URL": settings.amqp_url.get_secret_value(),
+        "ROWCALL_POSTGRES_URL": settings.postgres_url.get_secret_value(),
+        "ROWCALL_REDIS_URL": settings.redis_url.get_secret_value(),
+        "ROWCALL_PREFIX": settings.prefix,
+        "ROWCALL_FAMILIES": ",".join(settings.families),
+    }
+
+
+@pytest.fixture
+async def start_worker(settings: WorkerSettings, tmp_path: Path) -> AsyncIterator[StartWorker]:
+    """Start worker processes; they are stopped, and what they declared is deleted by name, when the test ends."""
+    started: list[WorkerProcess] = []
+
+    async def start(**extra: str) -> WorkerProcess:
+        log = tmp_path / f"worker-{len(started)}.log"
+        with log.open("w") as output:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "worker", stderr=output, env={**environment(settings), **extra}, cwd=tmp_path
+            )
+        worker = WorkerProcess(process, log)
+        started.append(worker)
+        await asyncio.wait_for(worker.consuming(), 30)
+        return worker
+
+    try:
+        yield start
+    finally:
+        for worker in started:
+            await worker.stop()
+        await topology.delete(settings)
+
+
+@pytest.fixture
+async def worker(start_worker: StartWorker) -> WorkerProcess:
+    """One worker process that serves."""
+    return await start_worker()
+
+
+@pytest.fixture
+async def client(settings: WorkerSettings) -> AsyncIterator[AsyncClient]:
+    """A client over the real broker."""
+    async with AsyncClient(ClientSettings.model_validate(settings.model_dump())) as client:
+        yield client
+
+
+def _secret(text: str):
+    from pydantic import SecretStr
+
+    return SecretStr(text)

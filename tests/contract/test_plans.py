@@ -1,0 +1,296 @@
+"""No statement walks a large table: each is run on 20 000 rows, in both plan modes, and what it touched is counted.
+
+What is judged is what a plan did, never what its nodes are called: a generic plan can walk a whole index without any
+node saying "Seq Scan". A justified exception says so in the statement's comment: ``-- scans: why``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import md5
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from worker.served import Served
+from worker.servers import Servers, create_database, drop_database
+from worker.statements import Statement
+
+LIMIT = 1000
+"""Rows that a statement with a small answer may touch, of tables with 20 000."""
+EXCEPTIONS = {"platform.list_graph_executions_of_preset", "platform.lock_open_node_execution"}
+MODES = ["force_custom_plan", "force_generic_plan"]
+SCANS = re.compile(r"^-- scans: \S+", re.MULTILINE)
+TODAY = datetime.now(UTC).date()
+
+DATA = f"""
+insert into accounts.accounts (account_id, owner, balance)
+select 'account-' || n, 'Ada', 1000 from generate_series(1, 20000) as n;
+insert into accounts.entries (account_id, amount, balance, note)
+select 'account-' || case when n <= 4000 then 1 else n end, 1, n, '' from generate_series(1, 20000) as n;
+insert into platform.users (id, email) select 'user-' || n, n || '@example.com' from generate_series(1, 20000) as n;
+insert into platform.balances (user_id, balance) select 'user-' || n, 1000 from generate_series(1, 20000) as n;
+insert into platform.credit_transactions (user_id, amount, balance)
+select 'user-' || n % 100 + 1, 1, n from generate_series(1, 20000) as n;
+insert into platform.blocks (id) select 'block-' || n from generate_series(1, 300) as n;
+insert into platform.graphs (id, version, user_id, name, description, is_active, is_listed)
+select 'graph-' || g, v, 'user-' || g % 1000 + 1, '', '', true, v = 1
+from generate_series(1, 4000) as g, generate_series(1, 5) as v;
+insert into platform.nodes (id, graph_id, graph_version, position, block_id, input_default, metadata)
+select
+    'node-' || g || '-' || v || '-' || p, 'graph-' || g, v, p,
+    case
+        when p = 0 then 'c0a8e994-ebf1-4a9c-a4d8-89d09c86741b'
+        when g % 10 = 7 then 'e189baac-8c20-45a1-94a7-55177ea42565'
+        else 'block-' || g % 300 + 1
+    end,
+    case
+        when p = 0 then '{{"name": "question", "value": ""}}'::jsonb
+        else jsonb_build_object('graph_id', 'graph-' || g % 3000 + 1000, 'graph_version', 1)
+    end,
+    '{{}}'
+from generate_series(1, 4000) as g, generate_series(1, 5) as v, generate_series(0, 1) as p;
+insert into platform.links (
+    graph_id, graph_version, position, id, source_id, source_name, sink_id, sink_name, is_static
+)
+select
+    'graph-' || g, v, 0, '', 'node-' || g || '-' || v || '-0', 'result', 'node-' || g || '-' || v || '-1', 'in', false
+from generate_series(1, 4000) as g, generate_series(1, 5) as v;
+insert into platform.subgraphs (graph_id, graph_version, position, subgraph_id, subgraph_version)
+select 'graph-' || g, v, 0, 'graph-' || g % 3000 + 1000, v
+from generate_series(1, 4000) as g, generate_series(1, 5) as v;
+insert into platform.graph_executions (id, user_id, graph_id, graph_version, preset_id, status, created_at)
+select
+    'exec-' || n, 'user-' || case when n <= 4000 then 1 else n % 1000 + 1 end, 'graph-' || n % 20 + 1, n % 5 + 1,
+    case when n % 10 = 0 then 'preset-' || n % 100 end, 'RUNNING', '2026-01-01Z'::timestamptz - n * interval '1 minute'
+from generate_series(1, 20000) as n;
+insert into platform.node_executions (id, graph_exec_id, node_id, edge, status, input_data)
+select
+    'run-' || n, 'exec-' || e, 'node-' || e % 20 + 1 || '-' || e % 5 + 1 || '-' || n % 2,
+    case when n % 2 = 0 then 'INPUT' end, 'COMPLETED', jsonb_build_object('in', repeat('x', 500))
+from generate_series(1, 20000) as n, lateral (select (n - 1) / 10 + 1 as e) as of_ten
+union all
+select
+    'many-' || n, 'exec-1', 'node-2-2-1', null, case when n > 2950 then 'PENDING' else 'QUEUED' end,
+    jsonb_build_object('in', repeat('x', 500))
+from generate_series(1, 3000) as n;
+insert into platform.node_outputs (node_exec_id, name, data)
+select case when n <= 50 then 'many-1' else 'run-' || n end, 'result', '1' from generate_series(1, 20000) as n;
+insert into rowcall.receipts (day, id, caller, method, args_hash, deadline, at, outcome, events, seq)
+select
+    day, md5('receipt-' || n)::uuid, '', '', '', 'infinity', '2026-01-01Z'::timestamptz + n * interval '1 minute', '',
+    '[]', n
+from generate_series(1, 20000) as n, unnest(array['{TODAY}', '1970-01-01']::date[]) as day;
+analyze;
+"""
+
+COMMON: Mapping[str, Any] = {
+    "_n": 0,
+    "_day": TODAY,
+    "_id": uuid4(),
+    "_caller": "tests",
+    "_method": "",
+    "_args_hash": "",
+    "_deadline": "infinity",
+    "account_id": "account-1",
+    "amount": 5,
+    "note": "",
+    "limit": 20,
+    "rows": 20,
+    "user_id": "user-1",
+    "graph_id": "graph-2",
+    "graph_version": 2,
+    "version": 2,
+    "execution_id": "exec-1",
+    "graph_exec_id": "exec-1",
+    "node_id": "node-2-2-1",
+    "node_exec_id": "many-1",
+    "preset_id": "preset-10",
+    "before": "2025-12-31Z",
+    "before_id": "exec-1000",
+    "input_name": "in",
+    "input_data": "1",
+    "status": "COMPLETED",
+    "stats": {"cost": 1},
+}
+"""What most statements are called with: user-1, graph-2 and exec-1 are those with many rows."""
+A_NODE = {"graph_id": "graph-2", "graph_version": 2, "position": 7, "block_id": "block-1"}
+A_LINK = {"source_id": "node-2-2-0", "source_name": "x", "sink_id": "node-2-2-1", "sink_name": "y", "is_static": False}
+AS_USUAL = """
+accounts.get_account accounts.list_entries accounts.deposit accounts.withdraw rowcall.list_partitions
+platform.user_exists platform.get_credits platform.get_graph_execution_meta platform.find_graph_execution
+platform.list_graph_executions platform.list_graph_executions_of_graph
+platform.list_graph_executions_of_graph_version platform.list_graph_executions_of_version
+platform.list_graph_executions_of_preset platform.update_graph_execution_start_time
+platform.update_graph_execution_stats platform.get_node platform.list_graph platform.get_node_execution
+platform.get_latest_node_execution platform.list_node_executions platform.update_node_execution_stats
+platform.lock_node_execution platform.fill_input
+"""
+"""The statements that need no values but these."""
+VALUES: Mapping[str, Mapping[str, Any]] = {
+    **{name: {} for name in AS_USUAL.split()},
+    "accounts.open_account": {"account_id": "new", "owner": "Ada"},
+    "accounts.lock_two": {"ids": ["account-1", "account-2"]},
+    "accounts.book": {"change": 5},
+    "rowcall.lock_alone": {"key": "tests"},
+    "rowcall.lock_shared": {"key": "tests"},
+    "rowcall.find_receipts": {
+        "days": [TODAY] * 64,
+        "ids": [UUID(md5(f"receipt-{n}".encode(), usedforsecurity=False).hexdigest()) for n in range(64)],
+    },
+    "rowcall.store_receipt": {"outcome": "", "events": None},
+    "rowcall.fence_receipt": {"outcome": ""},
+    "rowcall.delete_other_ids": {"before": "2026-01-01 00:10Z"},
+    "platform.create_user": {"user_id": "new", "email": "new@example.com", "name": None},
+    "platform.spend_credits": {"cost": 1, "metadata": {}},
+    "platform.add_credits": {"reason": ""},
+    "platform.check_new_execution": {"node_ids": ["node-2-2-0"]},
+    "platform.insert_graph_execution": {"id": "new"},
+    "platform.insert_node_executions": {"starting_nodes_input": {"node-2-2-0": {}}},
+    "platform.get_connected_output_nodes": {"node_id": "node-2-2-0", "output_name": "result"},
+    "platform.find_graph": {"user_id": "user-3", "include_subgraphs": True},
+    "platform.list_latest_versions": {"graph_ids": ["graph-2", "graph-3"]},
+    "platform.insert_blocks": {"blocks": [{"id": "block-1", "name": "", "type": "AI"}]},
+    "platform.insert_graphs": {
+        "graphs": [{"id": "new", "version": 1, "name": "", "description": "", "is_active": True}]
+    },
+    "platform.insert_nodes": {"nodes": [{**A_NODE, "id": "new", "input_default": {}, "metadata": {}}]},
+    "platform.list_places": {"node_ids": ["node-2-2-0", "node-2-2-1"]},
+    "platform.insert_links": {"links": [{**A_NODE, **A_LINK, "id": "link"}]},
+    "platform.insert_subgraphs": {"subgraphs": [{"id": "graph-9", "version": 1, "position": 7}]},
+    "platform.insert_referenced_subgraphs": {"graph_id": "graph-1007", "version": 2, "user_id": "user-8"},
+    "platform.get_node_executions_page": {"cursor": "500"},
+    "platform.update_node_execution_status": {"execution_data": None},
+    "platform.update_node_execution_status_batch": {
+        "execution_updates": [{"node_exec_id": f"many-{n}", "status": "RUNNING"} for n in range(1, 21)]
+    },
+    "platform.upsert_execution_output": {"output_name": "result", "output_data": 1},
+    "platform.lock_open_node_execution": {"input_name": "other"},
+    "platform.insert_node_execution": {"node_exec_id": "new"},
+}
+
+
+@dataclass(frozen=True)
+class Touched:
+    """What running a statement once took."""
+
+    rows: int
+    """Rows read from tables, and rows thrown away by filters, joins and rechecks."""
+    pages: int
+    """Pages read to find rows: a condition inside an index throws entries away without counting them as rows."""
+    lookups: int
+    """How often a table was looked into."""
+
+    @property
+    def walked(self) -> bool:
+        """Whether it went through a table or an index instead of to a place in it."""
+        return self.rows > LIMIT or self.pages > 20 + 6 * (self.rows + self.lookups)
+
+
+@pytest.fixture(scope="module")
+async def loaded(servers: Servers, template: str) -> AsyncIterator[asyncpg.Connection]:
+    """A database with 20 000 rows in every table that grows."""
+    name = f"{template}_plans"
+    url = await create_database(servers.postgres_url, name, template=template)
+    connection = await asyncpg.connect(url, server_settings={"timezone": "UTC"}, statement_cache_size=0)
+    try:
+        await connection.execute(DATA)
+        yield connection
+    finally:
+        await connection.close()
+        await drop_database(servers.postgres_url, name)
+
+
+async def touched(
+    connection: asyncpg.Connection, statement: Statement, values: Mapping[str, Any], mode: str
+) -> Touched:
+    """Run a statement in this plan mode and undo it."""
+    arguments = ", ".join(literal(value) for value in statement.bind(values))
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute(f"set local plan_cache_mode = {mode}")
+        await connection.execute(f"prepare judged as {statement.sql}")
+        executed = f"execute judged ({arguments})" if arguments else "execute judged"
+        plan = json.loads(await connection.fetchval(f"explain (analyze, buffers, format json) {executed}"))[0]["Plan"]
+    finally:
+        await transaction.rollback()
+        await connection.execute("deallocate all")
+    nodes = list(_nodes(plan))
+    tables = [node for node in nodes if "Relation Name" in node and node["Node Type"] != "ModifyTable"]
+    removed = sum(v * n["Actual Loops"] for n in nodes for k, v in n.items() if k.startswith("Rows Removed by"))
+    return Touched(
+        rows=removed + sum(node["Actual Rows"] * node["Actual Loops"] for node in tables),
+        pages=sum(_pages(node) - sum(map(_pages, _subplans(node))) for node in tables),
+        lookups=sum(node["Actual Loops"] for node in tables),
+    )
+
+
+def _pages(node: dict[str, Any]) -> int:
+    return node["Shared Hit Blocks"] + node["Shared Read Blocks"]
+
+
+def _subplans(node: dict[str, Any]) -> list[dict[str, Any]]:
+    return [below for below in node.get("Plans", []) if below["Parent Relationship"] in {"SubPlan", "InitPlan"}]
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", []):
+        yield from _nodes(below)
+
+
+def literal(value: object) -> str:
+    """The value as SQL: EXECUTE takes no parameters."""
+    if value is None:
+        return "null"
+    if isinstance(value, list) and not any(isinstance(item, dict) for item in value):
+        return f"""'{{{", ".join(f'"{item}"' for item in value)}}}'"""
+    text = json.dumps(value) if isinstance(value, dict | list) else str(value)
+    return "'" + text.replace("'", "''") + "'"
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [(name, mode) for name in VALUES for mode in MODES],
+)
+async def test_a_statement_goes_to_its_rows_and_walks_through_nothing(
+    loaded: asyncpg.Connection, served: Served, name: str, mode: str
+):
+    as_run = getattr(served.answers.get(name), "statement", served.statements[name])
+
+    took = await touched(loaded, as_run, {**COMMON, **VALUES[name]}, mode)
+
+    assert name in EXCEPTIONS or not took.walked, took
+
+
+def test_every_statement_is_judged(served: Served):
+    assert VALUES.keys() == served.statements.keys()
+
+
+def test_the_exceptions_are_those_whose_comment_says_why(served: Served):
+    excused = {name for name, statement in served.statements.items() if SCANS.search(statement.text)}
+
+    assert excused == EXCEPTIONS
+
+
+async def test_an_optional_filter_is_caught_though_its_custom_plan_is_good(loaded: asyncpg.Connection):
+    planted = Statement.compile("planted", "select id from platform.graphs where :u::text is null or user_id = :u")
+
+    custom, generic = [await touched(loaded, planted, {"u": "user-999"}, mode) for mode in MODES]
+
+    assert (custom.walked, generic.walked) == (False, True)
+
+
+async def test_a_walk_inside_an_index_is_caught_though_it_removes_no_rows(loaded: asyncpg.Connection):
+    planted = Statement.compile("planted", "select count(*) as n from platform.node_executions where status = :status")
+
+    took = await touched(loaded, planted, {"status": "FAILED"}, "force_custom_plan")
+
+    assert (took.rows, took.walked) == (0, True)

@@ -1,0 +1,60 @@
+"""A TCP proxy between a program and a server: counts round trips, and cuts connections."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+PORTS = {"postgresql": 5432, "amqp": 5672, "redis": 6379}
+
+
+class Proxy:
+    """What passes through one port."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._open: set[asyncio.StreamWriter] = set()
+        self.round_trips = 0
+        """How often the client spoke after the server had."""
+
+    def cut(self) -> None:
+        """Reset every connection, as a failing network does."""
+        for writer in self._open:
+            writer.transport.abort()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream_reader, upstream_writer = await asyncio.open_connection(*self._target)
+        ends = {writer, upstream_writer}
+        self._open |= ends
+        client_spoke_last = False
+
+        async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, client: bool) -> None:
+            nonlocal client_spoke_last
+            with contextlib.suppress(ConnectionError):
+                while data := await source.read(1 << 16):
+                    if client and not client_spoke_last:
+                        self.round_trips += 1
+                    client_spoke_last = client
+                    sink.write(data)
+                    await sink.drain()
+            sink.close()
+
+        await asyncio.gather(pump(reader, upstream_writer, client=True), pump(upstream_reader, writer, client=False))
+        self._open -= ends
+
+
+@contextlib.asynccontextmanager
+async def proxied(url: str) -> AsyncIterator[tuple[Proxy, str]]:
+    """A proxy in front of this server, and the address that leads through it."""
+    parts = urlsplit(url)
+    proxy = Proxy(parts.hostname or "127.0.0.1", parts.port or PORTS[parts.scheme])
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    user, at, _ = parts.netloc.rpartition("@")
+    try:
+        yield proxy, parts._replace(netloc=f"{user}{at}127.0.0.1:{port}").geturl()
+    finally:
+        server.close()
+        proxy.cut()

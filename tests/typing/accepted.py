@@ -1,0 +1,102 @@
+"""What programs and families may write: mypy and pyright, both strict, agree to every line. Nobody runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from datetime import datetime
+from typing import Any, assert_type
+
+from library import AsyncLibrary, Book, Library
+
+from accounts import Account, Accounts, AsyncAccounts, Entry
+from rpc_client import AsyncClient
+from rpc_client.contract import Lane, Method
+from worker.database import Session, Transaction
+from worker.registry import Registry
+
+
+async def calls_have_the_results_of_their_declarations(accounts: AsyncAccounts) -> None:
+    assert_type(await accounts.get_account("a-1"), Account | None)
+    assert_type(await accounts.list_entries("a-1"), list[Entry])
+    assert_type(await accounts.open_account("a-1", "Ada"), Account)
+    assert_type(await accounts.deposit("a-1", 500), int)
+    assert_type(await accounts.transfer("a-1", "a-2", 500, "rent"), int)
+    await assert_type(accounts.withdraw("a-1", 500), Coroutine[Any, Any, int])
+
+
+async def arguments_go_by_place_or_by_name_and_defaults_may_be_left_out(library: AsyncLibrary) -> None:
+    assert_type(await library.lend("9780141439518", "Ada"), datetime)
+    assert_type(await library.lend("9780141439518", "Ada", 7), datetime)
+    assert_type(await library.lend(reader="Ada", isbn="9780141439518", days=7), datetime)
+    assert_type(await library.count_books(3), int)
+    assert_type(await library.count_books(3, lent=True), int)
+    await library.discard("9780141439518")
+
+
+async def optional_results_are_records_once_they_are_not_none(library: AsyncLibrary) -> None:
+    found = await library.find_book("9780141439518")
+    if found is not None:
+        assert_type(found, Book)
+        assert_type(found.shelf, int | None)
+
+
+async def slow_reads_and_composed_methods_are_called_like_any_other(library: AsyncLibrary) -> None:
+    assert_type(await library.search_books(["pride"], limit=5), list[Book])
+    assert_type(await library.titles(["pride"]), dict[str, str])
+
+
+async def a_family_binds_to_a_client_and_to_a_client_with_options(client: AsyncClient) -> None:
+    hasty = client.with_options(timeout_s=0.5, idempotency_key="rent of May")
+    assert_type(hasty, AsyncClient)
+    assert_type(await AsyncAccounts(hasty).deposit("a-1", 500), int)
+    assert_type(await AsyncLibrary(client).count_books(3), int)
+    assert_type(await client.platform.get_credits("user-1"), int)
+
+
+def a_declaration_tells_about_itself() -> None:
+    assert_type(Accounts.deposit.name, str)
+    assert_type(Library.search_books.slow, bool)
+    lane: Lane = Library.lend.lane
+    assert_type(f"{lane}.{Library.lend.name}", str)
+    assert_type(Library.methods(), dict[str, Method[..., Any]])
+
+
+library = Registry(Library)
+library.direct(Library.find_book, Library.discard)
+accounts = Registry(Accounts)
+
+
+@library.implements(Library.search_books)
+async def search_books(db: Session, words: list[str], limit: int = 20) -> list[Book]:
+    """A read's story gets a session; what it reads has the shape it names."""
+    found = await db.many(Book, "library.search", words=words, limit=limit)
+    assert_type(found, list[Book])
+    assert_type(await db.maybe(Book, "library.find_book", isbn=words[0]), Book | None)
+    assert_type(await db.one(Book, "library.find_book", isbn=words[0]), Book)
+    assert_type(await db.value(int, "library.count", words=words), int)
+    return found
+
+
+@library.implements(Library.count_books)
+async def count_books(db: Session, shelf: int, *, lent: bool = False) -> int:
+    """A name that may only be given by name stays one."""
+    return await db.value(int, "library.count_on_shelf", shelf=shelf, lent=lent)
+
+
+@library.implements(Library.lend)
+async def lend(tx: Transaction, isbn: str, reader: str, days: int = 14) -> datetime:
+    """A write's story gets a transaction; ``Annotated`` asks for no more than the plain type."""
+    assert_type(await tx.run("library.lend", isbn=isbn, reader=reader), int)
+    tx.emit("Lent", aggregate="book", aggregate_id=isbn, reader=reader)
+    return await tx.value(datetime, "library.due", isbn=isbn, days=days)
+
+
+@accounts.implements(Accounts.transfer)
+async def transfer(tx: Session, source_id: str, target_id: str, amount: int, note: str = "") -> int:
+    """A write whose story only reads may say so: a transaction is a session too."""
+    return await tx.value(int, "accounts.move", source_id=source_id, target_id=target_id, amount=amount, note=note)
+
+
+async def a_story_can_be_called_like_the_function_it_is(db: Session, tx: Transaction) -> None:
+    assert_type(await search_books(db, ["pride"]), list[Book])
+    assert_type(await lend(tx, "9780141439518", "Ada"), datetime)
