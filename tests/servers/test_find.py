@@ -421,7 +421,7 @@ def address(text: str, family: socket.AddressFamily) -> str:
 
 async def nothing_runs_for(directories: list[Path]) -> None:
     """Children of the servers end on their own, soon; the test's time-out is the limit."""
-    while somebody_mentions(directories):  # noqa: ASYNC110  # strangers' processes send no event
+    while somebody_mentions(directories):  # strangers' processes send no event
         await asyncio.sleep(0.05)
 
 
