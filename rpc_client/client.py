@@ -99,7 +99,7 @@ class AsyncClient:
         """Send a call of a declared method and return its typed result."""
         arguments = {name: _sendable(value) for name, value in method.bind(args, kwargs).items()}
         known = {error.__name__: error for error in method.raises}
-        reply = await self._exchange(method.name, method.lane, arguments, known)
+        reply = await self._exchange(method.name, method.lane, arguments, known, slow=method.slow)
         try:
             return method.result.validate_python(reply)
         except ValidationError as error:
@@ -108,10 +108,16 @@ class AsyncClient:
 
     async def call_by_name(self, name: str, lane: Lane, arguments: Mapping[str, Any]) -> Any:
         """Send a call by its name on the wire and return its result as plain JSON values."""
-        return await self._exchange(name, lane, arguments, {})
+        return await self._exchange(name, lane, arguments, {}, slow=True)
 
     async def _exchange(
-        self, name: str, lane: Lane, arguments: Mapping[str, Any], known: Mapping[str, type[RemoteError]]
+        self,
+        name: str,
+        lane: Lane,
+        arguments: Mapping[str, Any],
+        known: Mapping[str, type[RemoteError]],
+        *,
+        slow: bool,
     ) -> Any:
         encoded = wire.encode_arguments(arguments)
         if len(encoded) > self.settings.body_bytes:
@@ -119,7 +125,7 @@ class AsyncClient:
             message = f"{name}: the arguments take {len(encoded)} bytes; the limit is {limit} (ROWCALL_BODY_BYTES)"
             raise InvalidRequest(message, {"reason": Reason.TOO_LARGE, "limit": limit}, method=name)
         request_id = self._options.request_id or str(uuid7())
-        pending = Pending(request_id, name, lane, encoded, time.time() + self._options.timeout_s)
+        pending = Pending(request_id, name, lane, encoded, time.time() + self._options.timeout_s, slow)
         reply = await self._transport.request(pending)
         if "error" in reply:
             raise wire.decode_error(reply, known, request_id=request_id, method=name)

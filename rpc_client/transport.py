@@ -1,7 +1,9 @@
 """``Transport``: publishes calls and wakes their callers when the reply comes. One connection, many callers.
 
-Publisher confirms are on but nobody waits for them: the reply is the confirmation. What a caller still waits for when
-the connection comes back is sent again under its own id, which the worker's receipts make harmless.
+Calls of one method that are issued in the same tick of the event loop leave as one message; a lone call leaves alone,
+in its own tick, and waits for nobody. Publisher confirms are on but nobody waits for them: the reply is the
+confirmation. What a caller still waits for when the connection comes back is sent again under its own id, which the
+worker's receipts make harmless.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import asyncio
 import logging
 import random
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -45,6 +48,8 @@ class Pending:
     arguments: bytes
     expires_at: float
     """On the clock of ``time.time``."""
+    slow: bool = False
+    """It travels alone: a message goes to one worker, and companions would wait for it there."""
     reply: asyncio.Future[dict[str, Any]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     attempt: int = 0
 
@@ -52,6 +57,15 @@ class Pending:
     def left_s(self) -> float:
         """The time left until its deadline."""
         return self.expires_at - time.time()
+
+    @property
+    def waits(self) -> bool:
+        """Whether sending it (again) can still help."""
+        return not self.reply.done() and self.left_s > 0
+
+    def line(self) -> bytes:
+        """Itself as it travels."""
+        return wire.encode_call(self.id, self.method, self.arguments, int(self.expires_at * 1000), self.attempt)
 
 
 class Transport:
@@ -61,6 +75,7 @@ class Transport:
         self._settings = settings
         self._names = wire.Names(settings.prefix)
         self._pending: dict[str, Pending] = {}
+        self._outbox: dict[str, list[Pending]] = {}
         self._sending: set[asyncio.Task[None]] = set()
         self._channel: AbstractChannel | None = None
         self._exchange_seen = False
@@ -75,20 +90,20 @@ class Transport:
         """Send a call and wait for its reply. OutcomeUnknown at its deadline, Unroutable when nobody serves it."""
         if self._closed:
             raise Disconnected("this client is closed", request_id=call.id, method=call.method)
+        if (first := self._pending.get(call.id)) is not None:
+            return await self._join(first, call)
         self._link.start()
-        if call.id in self._pending:
-            return await self._join(call)
         self._pending[call.id] = call
+        if self._link.up.is_set():
+            self._enqueue(call)
+        deadline = call.reply.get_loop().call_later(max(call.left_s, 0), _expire, call.reply)
         try:
-            if self._link.up.is_set():
-                self._send(call)
-            async with asyncio.timeout(max(call.left_s, 0)):
-                return await asyncio.shield(call.reply)
+            return await call.reply
         except TimeoutError:
             raise await self._gave_up(call) from None
         finally:
+            deadline.cancel()
             del self._pending[call.id]
-            call.reply.cancel()
 
     async def close(self) -> None:
         """Close the connection; calls still waiting end as OutcomeUnknown."""
@@ -101,9 +116,8 @@ class Transport:
             task.cancel()
         await self._link.stop()
 
-    async def _join(self, call: Pending) -> dict[str, Any]:
+    async def _join(self, first: Pending, call: Pending) -> dict[str, Any]:
         """Wait with the same call that is on its way already, under the same id."""
-        first = self._pending[call.id]
         if (first.method, first.arguments) != (call.method, call.arguments):
             message = f"request id {call.id} belongs to a call of {first.method} that still waits for its reply"
             raise IdempotencyKeyReused(message, request_id=call.id, method=call.method)
@@ -121,61 +135,70 @@ class Transport:
         await channel.basic_consume(self._reply_to, self._on_reply, no_ack=True)
         channel.closing.add_done_callback(lambda _: self._on_channel_closed(channel))
         self._channel = channel
-        for call in list(self._pending.values()):
-            self._send(call)
+        self._outbox.clear()
+        for call in self._pending.values():
+            self._enqueue(call)
 
     def _on_channel_closed(self, channel: AbstractChannel) -> None:
         if not self._closed and self._channel is channel and self._link.up.is_set():
             self._link.drop("its channel closed")
 
-    def _send(self, call: Pending) -> None:
-        task = asyncio.create_task(self._publish_until_taken(call))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
+    def _enqueue(self, call: Pending) -> None:
+        """Let it leave at the end of this tick, with whatever else of its method was issued in it."""
+        if not self._outbox:
+            call.reply.get_loop().call_soon(self._flush)
+        self._outbox.setdefault(f"{call.lane}.{call.method}", []).append(call)
 
-    async def _publish_until_taken(self, call: Pending) -> None:
+    def _flush(self) -> None:
+        outbox, self._outbox = self._outbox, {}
+        for routing_key, calls in outbox.items():
+            for parcel in _parcels(calls):
+                task = asyncio.create_task(self._publish_until_taken(routing_key, parcel))
+                self._sending.add(task)
+                task.add_done_callback(self._sending.discard)
+
+    async def _publish_until_taken(self, routing_key: str, calls: list[Pending]) -> None:
         """Publish; again after a nack, or while a young connection finds no queue. A lost connection sends it anew."""
-        call.attempt += 1
-        while not call.reply.done() and call.left_s > 0:
+        for call in calls:
+            call.attempt += 1
+        while calls := [call for call in calls if call.waits]:
             try:
-                return await self._publish(call)
+                return await self._publish(routing_key, calls)
             except (aiormq.exceptions.PublishError, aiormq.exceptions.ChannelNotFoundEntity):
                 if self._link.age_s >= SETTLED_S:
-                    return self._fail_unroutable(call)
+                    return self._fail_unroutable(calls)
             except aiormq.exceptions.DeliveryError:
-                log.info("the broker refused %s for now; sending it again", call.method)
+                log.info("the broker refused %s for now; sending it again", routing_key)
             except (aiormq.exceptions.AMQPError, OSError) as error:  # TimeoutError is one
-                log.info("%s was not confirmed, it goes again with the next connection: %r", call.method, error)
+                log.info("%s was not confirmed, it goes again with the next connection: %r", routing_key, error)
                 return None
             await asyncio.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - a pause, not a secret
         return None
 
-    async def _publish(self, call: Pending) -> None:
+    async def _publish(self, routing_key: str, calls: list[Pending]) -> None:
         channel, connection = self._channel, self._link.connection
         if channel is None or connection is None:
             return
         if not self._exchange_seen:
             await self._look_for_exchange(connection)
-        left_ms = max(int(call.left_s * 1000), 1)
-        line = wire.encode_call(call.id, call.method, call.arguments, int(call.expires_at * 1000), call.attempt)
+        left_s = max(call.left_s for call in calls)
         properties = Basic.Properties(
-            content_type="application/json",
-            delivery_mode=2 if call.lane == "write" else 1,
+            content_type="application/json" if len(calls) == 1 else "application/x-ndjson",
+            delivery_mode=2 if calls[0].lane == "write" else 1,
             reply_to=self._reply_to,
-            correlation_id=call.id,
-            expiration=str(left_ms),
+            expiration=str(max(int(left_s * 1000), 1)),
             # Fresh for every publish: the driver mixes up the confirms of two messages that share it.
-            message_id=str(uuid4()),
+            message_id=uuid4().hex,
             user_id=self._caller,
         )
         with loss_as_error():
             await channel.basic_publish(
-                line,
+                b"\n".join([call.line() for call in calls]),
                 exchange=self._names.requests,
-                routing_key=f"{call.lane}.{call.method}",
+                routing_key=routing_key,
                 properties=properties,
                 mandatory=True,
-                timeout=call.left_s,
+                timeout=left_s,
             )
 
     async def _look_for_exchange(self, connection: AbstractConnection) -> None:
@@ -186,11 +209,12 @@ class Transport:
             await channel.close()
         self._exchange_seen = True
 
-    def _fail_unroutable(self, call: Pending) -> None:
-        queue = self._names.queue(call.lane)
-        message = f"{call.method}: no queue {queue} takes it; start a worker under this prefix: rowcall worker"
-        if not call.reply.done():
-            call.reply.set_exception(Unroutable(message, request_id=call.id, method=call.method))
+    def _fail_unroutable(self, calls: list[Pending]) -> None:
+        for call in calls:
+            queue = self._names.queue(call.lane)
+            message = f"{call.method}: no queue {queue} takes it; start a worker under this prefix: rowcall worker"
+            if not call.reply.done():
+                call.reply.set_exception(Unroutable(message, request_id=call.id, method=call.method))
 
     async def _on_reply(self, message: DeliveredMessage) -> None:
         for line in message.body.split(b"\n"):
@@ -199,8 +223,7 @@ class Transport:
             except ValueError:
                 log.exception("a reply that cannot be read was dropped")
                 continue
-            request_id = reply.get("id") or message.header.properties.correlation_id
-            call = self._pending.get(request_id or "")
+            call = self._pending.get(reply.get("id") or "")
             if call is not None and not call.reply.done():
                 call.reply.set_result(reply)
 
@@ -225,6 +248,26 @@ class Transport:
             return f"queue {queue} could not be looked at: {error!r}"
         hint = "; start one: rowcall worker" if count == 0 else ""
         return f"{count} workers consume {queue}{hint}"
+
+
+def _expire(reply: asyncio.Future[dict[str, Any]]) -> None:
+    if not reply.done():
+        reply.set_exception(TimeoutError())
+
+
+def _parcels(calls: list[Pending]) -> Iterator[list[Pending]]:
+    """Calls of one method, put together as far as a message may go: by number, by size, and a slow one alone."""
+    parcel: list[Pending] = []
+    size = 0
+    for call in calls:
+        grown = size + len(call.arguments) + wire.LINE_OVERHEAD
+        if parcel and (len(parcel) == wire.MAX_CALLS or grown > wire.MAX_PARCEL_BYTES or call.slow):
+            yield parcel
+            parcel, size = [], 0
+        parcel.append(call)
+        size += len(call.arguments) + wire.LINE_OVERHEAD
+    if parcel:
+        yield parcel
 
 
 def caller_of(settings: ClientSettings) -> str:

@@ -21,6 +21,10 @@ from rpc_client.errors import BUILT_IN, InvalidRequest, Reason, RemoteError, Unk
 
 VERSION = 1
 MAX_CALLS = 64
+MAX_PARCEL_BYTES = 256 << 10
+"""Calls are put together up to this size; a single one may be larger."""
+LINE_OVERHEAD = 200
+"""What a line takes besides its arguments, at most."""
 MAX_DEPTH = 64
 KEY_NAMESPACE = uuid5(NAMESPACE_URL, "rowcall:key")
 REQUEST_NAMESPACE = uuid5(NAMESPACE_URL, "rowcall:request")

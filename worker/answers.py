@@ -6,15 +6,15 @@ receipt holds, so the first reply and every repeat are the same bytes.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from rpc_client.contract import Method
 from rpc_client.errors import NotFoundError, RemoteError, ResultTooLarge
 from rpc_client.wire import encode_error, encode_result
-from worker.calls import Call, Outcome
-from worker.database import Database, Transaction
+from worker.calls import Call, Outcome, Result
+from worker.database import Database, Row, Transaction
 from worker.errors import as_conflict
 from worker.statements import Statement
 
@@ -30,13 +30,23 @@ class DirectRead:
     required: bool
     max_bytes: int
 
-    async def run(self, call: Call, database: Database) -> Outcome:
-        values = self.statement.bind({**call.arguments, "_n": 0})
-        (row,) = await database.fetch(self.statement.sql, [values], timeout_s=call.left_s)
-        result = row["result"]
+    @property
+    def together(self) -> bool:
+        return not self.method.slow
+
+    async def run(self, calls: Sequence[Call], database: Database) -> list[Result]:
+        bind = self.statement.bind
+        rows = [bind({**call.arguments, "_n": n}) for n, call in enumerate(calls)]
+        fetched = await database.fetch(self.statement.sql, rows, timeout_s=time_for(calls))
+        return [self._result(row["result"]) for row in in_order(fetched, len(calls))]
+
+    def _result(self, result: str | None) -> Result:
         if result is None and self.required:
-            raise NotFoundError(f"{self.method.name}: nothing fits {', '.join(self.method.parameters)}")
-        return Outcome(encode_result(_bounded(result or "null", self.max_bytes)))
+            return NotFoundError(f"{self.method.name}: nothing fits {', '.join(self.method.parameters)}")
+        try:
+            return Outcome(encode_result(_bounded(result or "null", self.max_bytes)))
+        except ResultTooLarge as error:
+            return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +56,15 @@ class DirectWrite:
     method: Method[..., Any]
     statement: Statement
 
-    async def run(self, call: Call, database: Database) -> Outcome:
-        values = self.statement.bind({**call.arguments, **call.receipt_values(), "_n": 0})
-        (row,) = await database.fetch(self.statement.sql, [values], timeout_s=call.left_s)
-        return Outcome(row["outcome"], row["events"], row["seq"], row["at"])
+    @property
+    def together(self) -> bool:
+        return self.method.locks is not None and not self.method.slow
+
+    async def run(self, calls: Sequence[Call], database: Database) -> list[Result]:
+        bind = self.statement.bind
+        rows = [bind({**call.arguments, **call.receipt_values(), "_n": n}) for n, call in enumerate(calls)]
+        fetched = await database.fetch(self.statement.sql, rows, timeout_s=time_for(calls))
+        return [Outcome(row["outcome"], row["events"], row["seq"], row["at"]) for row in in_order(fetched, len(calls))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +75,13 @@ class StoryRead:
     story: Story
     statements: Mapping[str, Statement]
     max_bytes: int
+    together: ClassVar[bool] = False
 
-    async def run(self, call: Call, database: Database) -> Outcome:
+    async def run(self, calls: Sequence[Call], database: Database) -> list[Result]:
+        (call,) = calls
         async with database.session(self.statements, call.expires_at) as session:
             result = await self.story(session, **call.arguments)
-        return Outcome(encode_result(_bounded(_json(self.method, result), self.max_bytes)))
+        return [Outcome(encode_result(_bounded(_json(self.method, result), self.max_bytes)))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +92,13 @@ class StoryWrite:
     story: Story
     statements: Mapping[str, Statement]
     max_bytes: int
+    together: ClassVar[bool] = False
 
-    async def run(self, call: Call, database: Database) -> Outcome:
+    async def run(self, calls: Sequence[Call], database: Database) -> list[Result]:
+        (call,) = calls
         async with database.transaction(self.statements, call.expires_at) as transaction:
             text = await self._effect(call, transaction)
-            return await self._receipt(call, transaction, text)
+            return [await self._receipt(call, transaction, text)]
 
     async def _effect(self, call: Call, transaction: Transaction) -> str:
         """The outcome of the story; a business error has undone what the story did."""
@@ -98,6 +117,22 @@ class StoryWrite:
             {**call.receipt_values(), "outcome": text, "events": transaction.events or None}
         )
         return Outcome(text, row["events"], row["seq"], row["at"])
+
+
+GROUP_S = 1.0
+
+
+def time_for(calls: Sequence[Call]) -> float:
+    """The time a run may take: what its most pressed call has left; a group at most a second, then each goes alone."""
+    least = min(call.left_s for call in calls)
+    return least if len(calls) == 1 else min(least, GROUP_S)
+
+
+def in_order(rows: Sequence[Row], expected: int) -> Sequence[Row]:
+    """The rows, if there is exactly one for every call in its place. The driver marks no boundaries between them."""
+    if len(rows) != expected or any(row["n"] != n for n, row in enumerate(rows)):
+        raise RuntimeError(f"{expected} calls gave {len(rows)} rows, or not in their order")
+    return rows
 
 
 def business_error(method: Method[..., Any], error: BaseException) -> RemoteError | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -52,11 +53,24 @@ class Call:
     args_hash: bytes
     expires_at: float
     maybe_repeat: bool
+    result: Result | None = None
+    """What it came to; None while it has not run."""
 
     @property
     def left_s(self) -> float:
         """The time left until its deadline; negative after it."""
         return self.expires_at - time.time()
+
+    @property
+    def method(self) -> str:
+        """Its method's name on the wire."""
+        return self.answer.method.name
+
+    @property
+    def order(self) -> tuple[bytes, bytes]:
+        """Where it stands in a group: writes lock rows in one order everywhere."""
+        key = self.answer.method.locks
+        return (b"" if key is None else str(self.arguments[key]).encode(), self.id.bytes)
 
     def receipt_values(self) -> dict[str, object]:
         """What its receipt says of it, by the names the statements use."""
@@ -80,13 +94,21 @@ class Outcome:
     at: datetime | None = None
 
 
+Result = Outcome | Exception
+
+
 class Answer(Protocol):
     """How one method is answered."""
 
     @property
     def method(self) -> Method[..., Any]: ...
 
-    async def run(self, call: Call, database: Database) -> Outcome: ...
+    @property
+    def together(self) -> bool:
+        """Whether several calls may run as one."""
+
+    async def run(self, calls: Sequence[Call], database: Database) -> list[Result]:
+        """What became of each. Raises when all of them failed; several only where they may run together."""
 
 
 def hash_arguments(method: str, arguments: bytes) -> bytes:

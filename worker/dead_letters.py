@@ -39,10 +39,10 @@ def malformed(body: bytes, error: str) -> DeadLetter:
     return DeadLetter(body, "malformed", error)
 
 
-def internal(body: bytes, error: BaseException, attempts: int) -> DeadLetter:
+def internal(body: bytes, error: BaseException) -> DeadLetter:
     """A call that met a bug."""
     text = "".join(traceback.format_exception(error))
-    return DeadLetter(body, "internal", f"{type(error).__name__}: {error}", text, attempts)
+    return DeadLetter(body, "internal", f"{type(error).__name__}: {error}", text)
 
 
 def _shortened(text: str) -> str:

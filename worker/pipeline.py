@@ -17,9 +17,10 @@ from pydantic import ValidationError
 from rpc_client import wire
 from rpc_client.errors import DeadlineExceeded, InternalError, InvalidRequest, Reason, RemoteError, Unavailable
 from worker.answers import business_error
-from worker.calls import Answer, Call, Origin, Outcome, day_of, hash_arguments, identify
+from worker.calls import Answer, Call, Origin, Outcome, Result, day_of, hash_arguments, identify
 from worker.dead_letters import DeadLetter, internal
 from worker.errors import Verdict, judge
+from worker.groups import Groups, run_alone
 from worker.receipts import Receipts
 
 if TYPE_CHECKING:
@@ -42,6 +43,15 @@ class Answered:
     dead: list[DeadLetter] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A line that is no call, or none that may run."""
+
+    method: str
+    shown_id: str | None
+    result: Exception
+
+
 class Pipeline:
     """Answers messages, whatever carried them here."""
 
@@ -51,6 +61,7 @@ class Pipeline:
         self._announcer = announcer
         self._settings = settings
         self._receipts = Receipts(database, served.statements)
+        self._groups = Groups(database)
 
     async def answer(
         self,
@@ -70,8 +81,12 @@ class Pipeline:
             log.info("refused", error=error.code, reason=error.details.get("reason"))
             answered.replies.append(wire.encode_reply(None, wire.encode_error(error)))
             return answered
-        answers = (self._answer_line(line, origin, routing_key, answered.dead) for line in lines)
-        answered.replies.extend(await asyncio.gather(*answers))
+        started = time.perf_counter()
+        slots = [self._read_line(line, origin, routing_key) for line in lines]
+        await self._execute([slot for slot in slots if isinstance(slot, Call)])
+        for line, slot in zip(lines, slots, strict=True):
+            answered.replies.append(self._reply(line, slot, answered.dead))
+            self._log(slot, started, origin)
         return answered
 
     def _check_envelope(self, body: bytes, content_type: str | None, encoding: str | None) -> None:
@@ -89,25 +104,42 @@ class Pipeline:
         if encoding:
             raise InvalidRequest("content encodings are not read here; send plain JSON", {"reason": Reason.ENCODING})
 
-    async def _answer_line(self, line: bytes, origin: Origin, routing_key: str, dead: list[DeadLetter]) -> bytes:
-        """One line's reply; the last place where an exception can end."""
-        started, shown, method, attempt = time.perf_counter(), None, "?", 1
+    def _read_line(self, line: bytes, origin: Origin, routing_key: str) -> Call | Refused:
+        """A line as a call that may run, or why it may not."""
+        method, shown_id = "?", None
         try:
             decoded = wire.decode_line(line)
-            shown, method, attempt = decoded.id, decoded.method, decoded.attempt
-            call = self._admit(decoded, origin, routing_key)
-            shown = call.shown_id
-            outcome = (await self._execute(call)).text
-            word = "ok" if outcome.startswith('"result"') else "refused"
+            method, shown_id = decoded.method, decoded.id
+            return self._admit(decoded, origin, routing_key)
         except RemoteError as error:
-            shown = error.request_id or shown
-            outcome, word = wire.encode_error(error), error.code
-        except Exception as error:
-            log.exception("a bug", method=method, id=shown)
-            outcome, word = self._bug(line, error, routing_key, attempt, dead), "InternalError"
-        ms = round((time.perf_counter() - started) * 1000, 2)
-        log.info("call", method=method, id=shown, outcome=word, ms=ms, attempt=attempt, redelivered=origin.redelivered)
-        return wire.encode_reply(shown, outcome)
+            return Refused(method, shown_id or error.request_id, error)
+        except Exception as error:  # noqa: BLE001 - a bug of ours is no reason to leave a caller without an answer
+            return Refused(method, shown_id, error)
+
+    def _reply(self, line: bytes, slot: Call | Refused, dead: list[DeadLetter]) -> bytes:
+        """The reply line of a result. A bug is logged, and a write that met one is kept."""
+        result = slot.result
+        assert result is not None
+        if isinstance(result, Outcome):
+            return wire.encode_reply(slot.shown_id, result.text)
+        if isinstance(result, RemoteError):
+            return wire.encode_reply(slot.shown_id, wire.encode_error(result))
+        log.error("a bug", method=slot.method, id=slot.shown_id, exc_info=result)
+        kept = isinstance(slot, Call) and slot.answer.method.lane == "write"
+        if kept:
+            dead.append(internal(line, result))
+        told = "the call did not run and is kept for replay under this id" if kept else "the call did not run"
+        return wire.encode_reply(slot.shown_id, wire.encode_error(InternalError(f"a bug on the worker's side; {told}")))
+
+    def _log(self, slot: Call | Refused, started: float, origin: Origin) -> None:
+        log.info(
+            "call",
+            method=slot.method,
+            id=slot.shown_id,
+            outcome=_word(slot.result),
+            ms=round((time.perf_counter() - started) * 1000, 2),
+            redelivered=origin.redelivered,
+        )
 
     def _admit(self, line: wire.Line, origin: Origin, routing_key: str) -> Call:
         """Everything that can be known of a call before it touches the database."""
@@ -137,62 +169,87 @@ class Pipeline:
             return origin.received_at + self._settings.default_deadline_s
         return min(line.deadline_ms / 1000, origin.received_at + self._settings.max_deadline_s)
 
-    async def _execute(self, call: Call) -> Outcome:
-        """Run a call to its outcome: what is stored of it, or what it does now, tried again while that can help."""
-        if call.maybe_repeat and (stored := await self._receipts.find_one(call)) is not None:
-            return Outcome(stored.answer_to(call))
-        pause = FIRST_PAUSE_S
-        while True:
-            if call.left_s <= 0:
-                return await self._expired(call)
-            try:
-                outcome = await call.answer.run(call, self._database)
-            except Exception as error:  # noqa: BLE001 - judged there; what is a bug is raised again
-                settled = await self._settle(call, error)
-                if settled is not None:
-                    return settled
-                log.warning("trying again", method=call.answer.method.name, id=call.shown_id, error=repr(error))
-            else:
-                self._announcer.announce(call, outcome)
-                return outcome
-            await asyncio.sleep(min(pause * random.uniform(0.5, 1.5), max(call.left_s, 0)))  # noqa: S311
-            pause = min(pause * 2, 1.0)
+    async def _execute(self, calls: list[Call]) -> None:
+        """Settle each call: by what is stored of it, or by what it does now, tried again while that can help."""
+        await self._recall([call for call in calls if call.maybe_repeat])
+        fresh = [call for call in calls if call.result is None and call.left_s > 0]
+        if fresh:
+            await self._groups.run(fresh)
+        for call in fresh:
+            if isinstance(call.result, Outcome):
+                self._announcer.announce(call, call.result)
+        unsettled = [call for call in calls if not isinstance(call.result, Outcome | RemoteError)]
+        if unsettled:
+            await asyncio.gather(*(self._until_settled(call) for call in unsettled))
 
-    async def _settle(self, call: Call, error: Exception) -> Outcome | None:
-        """What a failed run means for its call: an outcome, an exception to answer with, or None to try again."""
-        write = call.answer.method.lane == "write"
+    async def _recall(self, repeats: list[Call]) -> None:
+        """Answer from their receipts, in one round trip for all, the calls that ran before."""
+        if not repeats:
+            return
+        try:
+            found = await self._receipts.find(repeats)
+        except Exception as error:  # noqa: BLE001 - each will meet its receipt again when it runs
+            log.warning("receipts could not be looked up", error=repr(error))
+            return
+        for call in repeats:
+            if (stored := found.get((call.day, call.id))) is not None:
+                call.result = stored.answer_to(call)
+
+    async def _until_settled(self, call: Call) -> None:
+        """Judge what a call came to, and run it again while that can help."""
+        pause = FIRST_PAUSE_S
+        try:
+            while True:
+                error, call.result = call.result, None
+                if error is not None:
+                    call.result = await self._settle(call, error)
+                if call.result is None and call.left_s <= 0:
+                    call.result = await self._expired(call)
+                if call.result is not None:
+                    return
+                log.warning("trying again", method=call.method, id=call.shown_id, error=repr(error))
+                await asyncio.sleep(min(pause * random.uniform(0.5, 1.5), max(call.left_s, 0)))  # noqa: S311
+                pause = min(pause * 2, 1.0)
+                await run_alone([call], self._database)
+                if isinstance(call.result, Outcome):
+                    self._announcer.announce(call, call.result)
+                    return
+        except Exception as error:  # noqa: BLE001 - every call gets its answer, and the worker lives
+            call.result = error
+
+    async def _settle(self, call: Call, error: Result) -> Result | None:
+        """What a failed run means for its call: what to answer, or None to try again."""
+        assert isinstance(error, Exception)
         business = business_error(call.answer.method, error)
-        if business is not None and write:
-            text = wire.encode_error(business)
-            await self._receipts.store(call, text)
-            return Outcome(text)
+        if business is not None and call.answer.method.lane == "write":
+            try:
+                return await self._receipts.store(call, wire.encode_error(business))
+            except Exception as again:  # noqa: BLE001 - then that decides
+                error = again
         verdict = judge(error)
         if verdict is Verdict.REPEAT:
             stored = await self._receipts.find_one(call)
-            return None if stored is None else Outcome(stored.answer_to(call))
-        if verdict is Verdict.TIMEOUT:
-            call.maybe_repeat = write
-            return await self._expired(call) if call.left_s <= 0 else None
-        if verdict is Verdict.TRANSIENT:
-            call.maybe_repeat = write
+            return None if stored is None else stored.answer_to(call)
+        if verdict in {Verdict.TIMEOUT, Verdict.TRANSIENT}:
+            call.maybe_repeat = call.answer.method.lane == "write"
             return None
-        raise error if verdict is Verdict.BUG else verdict
+        return verdict if isinstance(verdict, RemoteError) else error
 
-    async def _expired(self, call: Call) -> Outcome:
+    async def _expired(self, call: Call) -> Result:
         """The answer to a call whose time is up. One that may have run is fenced first, so that the answer is true."""
         if call.maybe_repeat:
             try:
-                return Outcome((await self._receipts.fence(call)).answer_to(call))
+                return (await self._receipts.fence(call)).answer_to(call)
             except (OSError, TimeoutError) as error:
-                raise Unavailable(f"whether {call.answer.method.name} ran could not be looked up") from error
-        raise DeadlineExceeded(f"{call.answer.method.name} expired before it could run; it did not and will not")
+                raise Unavailable(f"whether {call.method} ran could not be looked up") from error
+        return DeadlineExceeded(f"{call.method} expired before it could run; it did not and will not")
 
-    def _bug(self, line: bytes, error: Exception, routing_key: str, attempt: int, dead: list[DeadLetter]) -> str:
-        if not routing_key.startswith("write."):
-            return wire.encode_error(InternalError("a bug on the worker's side; the call did not run"))
-        dead.append(internal(line, error, attempt))
-        message = "a bug on the worker's side; the call did not run and is kept for replay under this id"
-        return wire.encode_error(InternalError(message))
+
+def _word(result: Result | None) -> str:
+    """What became of a call, in a word for the log."""
+    if isinstance(result, Outcome):
+        return "ok" if result.text.startswith('"result"') else "refused"
+    return result.code if isinstance(result, RemoteError) else "InternalError"
 
 
 def _validated(answer: Answer, arguments: bytes) -> dict[str, object]:

@@ -11,7 +11,7 @@ import structlog
 
 from rpc_client.errors import Conflict, IdempotencyKeyReused, Reason
 from rpc_client.wire import encode_error
-from worker.calls import OTHER_IDS_DAY, Call
+from worker.calls import OTHER_IDS_DAY, Call, Outcome
 from worker.database import AnyConnection, Database
 from worker.statements import Statement
 
@@ -58,16 +58,16 @@ class Stored:
     args_hash: bytes
     outcome: str
 
-    def answer_to(self, call: Call) -> str:
-        """The stored outcome, byte for byte. IdempotencyKeyReused when the id is another call's."""
+    def answer_to(self, call: Call) -> Outcome | IdempotencyKeyReused:
+        """The stored outcome, byte for byte; or that the id is another call's."""
         if self.caller != call.caller:
-            raise IdempotencyKeyReused("this request id is taken")
+            return IdempotencyKeyReused("this request id is taken")
         if self.outcome == FENCED:
-            return self.outcome
+            return Outcome(self.outcome)
         if (self.method, self.args_hash) != (call.answer.method.name, call.args_hash):
             what = "other arguments" if self.method == call.answer.method.name else f"a call of {self.method}"
-            raise IdempotencyKeyReused(f"this request id belongs to {what}; a new call needs a new id")
-        return self.outcome
+            return IdempotencyKeyReused(f"this request id belongs to {what}; a new call needs a new id")
+        return Outcome(self.outcome)
 
 
 class Receipts:
@@ -99,11 +99,12 @@ class Receipts:
         assert stored is not None, "a fence was written, so something stands under the id"
         return stored
 
-    async def store(self, call: Call, outcome: str) -> None:
+    async def store(self, call: Call, outcome: str) -> Outcome:
         """Write the receipt of an error that rolled its effect back."""
         statement = self._statements["rowcall.store_receipt"]
         values = {**call.receipt_values(), "outcome": outcome, "events": None}
         await self._database.fetch(statement.sql, [statement.bind(values)], timeout_s=call.left_s)
+        return Outcome(outcome)
 
 
 async def keep_partitions(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -29,6 +30,14 @@ WAIT_S = 5.0
 WORKER = f"{socket.gethostname()}:{os.getpid()}"
 
 
+@dataclass(slots=True)
+class Parcel:
+    """Replies for one queue that leave together."""
+
+    lines: list[bytes] = field(default_factory=list)
+    sent: asyncio.Task[None] = field(init=False)
+
+
 class Replies:
     """The publishing half of a worker."""
 
@@ -40,6 +49,7 @@ class Replies:
             heartbeat_s=settings.heartbeat_s,
             on_up=self._on_up,
         )
+        self._parcels: dict[str, Parcel] = {}
         self._unconfirmed: AbstractChannel | None = None
         self._confirmed: AbstractChannel | None = None
 
@@ -54,18 +64,36 @@ class Replies:
             self.link.drop("a channel closed")
 
     async def send(self, origin: Origin, lines: list[bytes]) -> None:
-        """Hand a message's replies to the socket. Not confirmed: a reply that is lost is asked for again."""
+        """Hand a message's replies to the socket. Not confirmed: a reply that is lost is asked for again.
+
+        What becomes ready for one reply queue in one tick leaves as one message. Who marked the call with a
+        correlation id reads that instead of the lines, and gets a message of its own.
+        """
         assert origin.reply_to is not None
+        if origin.correlation_id is not None and len(lines) == 1:
+            return await self._publish(origin.reply_to, lines, origin.correlation_id)
+        if (parcel := self._parcels.get(origin.reply_to)) is None:
+            parcel = self._parcels[origin.reply_to] = Parcel()
+            parcel.sent = asyncio.create_task(self._send_parcel(origin.reply_to, parcel))
+        parcel.lines.extend(lines)
+        return await asyncio.shield(parcel.sent)
+
+    async def _send_parcel(self, reply_to: str, parcel: Parcel) -> None:
+        # A task begins in the next tick: by now everything of the last one is in.
+        del self._parcels[reply_to]
+        await self._publish(reply_to, parcel.lines, None)
+
+    async def _publish(self, reply_to: str, lines: list[bytes], correlation_id: str | None) -> None:
         with loss_as_error():
             async with asyncio.timeout(WAIT_S):
                 await self.link.up.wait()
                 assert self._unconfirmed is not None
                 await self._unconfirmed.basic_publish(
                     b"\n".join(lines),
-                    routing_key=origin.reply_to,
+                    routing_key=reply_to,
                     properties=Basic.Properties(
                         content_type="application/json" if len(lines) == 1 else "application/x-ndjson",
-                        correlation_id=origin.correlation_id if len(lines) == 1 else None,
+                        correlation_id=correlation_id,
                         message_id=uuid4().hex,
                         delivery_mode=1,
                     ),

@@ -1,0 +1,153 @@
+"""Groups: calls of one method that wait at the same moment run together, as one round trip and one transaction.
+
+Nothing waits for a companion: a call runs at once unless as many groups of its method as may are running; what
+arrives meanwhile is the next group. A group that fails is halved until the culprit is alone, and a method that keeps
+failing runs its calls alone for a while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import structlog
+
+from rpc_client.wire import MAX_CALLS
+from worker.errors import Verdict, judge
+
+if TYPE_CHECKING:
+    from worker.calls import Answer, Call
+    from worker.database import Database
+
+AT_ONCE = 2
+"""Groups of one method that run at the same time: while one commits, the next is executed."""
+LEFT_S = 0.5
+"""A call with less time left runs alone, so that nobody's delay becomes its own."""
+ALONE_S = 5.0
+"""For so long a method whose groups keep failing runs its calls alone."""
+TOLERATED = 0.01
+"""The share of calls whose failure is tolerated before that."""
+MEMORY = 1000
+"""How many calls are looked back on."""
+
+log = structlog.get_logger("rowcall.groups")
+
+
+class Groups:
+    """Runs calls, together where that may be. What became of a call is in its ``result`` afterwards."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._queues: dict[str, MethodQueue] = {}
+
+    async def run(self, calls: Sequence[Call]) -> None:
+        """Run calls of one method."""
+        answer = calls[0].answer
+        queue = self._queues.get(answer.method.name)
+        if queue is None:
+            queue = self._queues[answer.method.name] = MethodQueue(answer, self._database)
+        if not answer.together or queue.fails_often or any(call.left_s < LEFT_S for call in calls):
+            await run_alone(calls, self._database)
+        else:
+            await queue.run(calls)
+
+
+class MethodQueue:
+    """The calls of one method that wait, and the groups of it that run."""
+
+    def __init__(self, answer: Answer, database: Database) -> None:
+        self._answer = answer
+        self._database = database
+        self._waiting: deque[tuple[Sequence[Call], asyncio.Future[None]]] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+        self._seen = self._failed = 0
+        self._alone_until = 0.0
+
+    @property
+    def fails_often(self) -> bool:
+        """Whether its calls had better run alone for now."""
+        return time.monotonic() < self._alone_until
+
+    async def run(self, calls: Sequence[Call]) -> None:
+        """Run these calls as part of the next group."""
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((calls, done))
+        self._start()
+        await done
+
+    def _start(self) -> None:
+        while self._waiting and len(self._running) < AT_ONCE:
+            members = [self._waiting.popleft()]
+            size = len(members[0][0])
+            while self._waiting and size + len(self._waiting[0][0]) <= MAX_CALLS:
+                members.append(self._waiting.popleft())
+                size += len(members[-1][0])
+            task = asyncio.create_task(self._run(members))
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._start()
+
+    async def _run(self, members: list[tuple[Sequence[Call], asyncio.Future[None]]]) -> None:
+        try:
+            await self._run_distinct([call for calls, _ in members for call in calls])
+        finally:
+            for _, done in members:
+                if not done.done():
+                    done.set_result(None)
+
+    async def _run_distinct(self, calls: list[Call]) -> None:
+        """Run each id once, in the order of the rows it locks; a second call of an id runs after the first."""
+        first = {call.id: call for call in reversed(calls)}
+        group = sorted(first.values(), key=lambda call: call.order)
+        await self._run_together(group)
+        self._remember(group)
+        if len(group) < len(calls):
+            await run_alone([call for call in calls if first[call.id] is not call], self._database)
+
+    async def _run_together(self, calls: Sequence[Call]) -> None:
+        try:
+            results = await self._answer.run(calls, self._database)
+        except Exception as error:  # noqa: BLE001 - every member gets its own answer, and a bug shows there again
+            await self._divide(calls, error)
+        else:
+            for call, result in zip(calls, results, strict=True):
+                call.result = result
+
+    async def _divide(self, calls: Sequence[Call], error: Exception) -> None:
+        """Find whose fault it was. What is no member's fault is tried again by each alone, as its own time allows."""
+        if len(calls) == 1:
+            calls[0].result = error
+        elif judge(error) in {Verdict.TRANSIENT, Verdict.TIMEOUT}:
+            await run_alone(calls, self._database)
+        else:
+            half = len(calls) // 2
+            await self._run_together(calls[:half])
+            await self._run_together(calls[half:])
+
+    def _remember(self, calls: Sequence[Call]) -> None:
+        """Keep count of failures, so that a method of many failures is not halved all day long."""
+        self._seen += len(calls)
+        self._failed += sum(isinstance(call.result, Exception) for call in calls)
+        if self._failed > max(2, self._seen * TOLERATED):
+            log.info("too many groups fail; calls run alone for a while", method=self._answer.method.name)
+            self._alone_until = time.monotonic() + ALONE_S
+        if self._seen > MEMORY or self.fails_often:
+            self._seen = self._failed = 0
+
+
+async def run_alone(calls: Sequence[Call], database: Database) -> None:
+    """Run each call by itself, all at the same time."""
+    await asyncio.gather(*(_run_one(call, database) for call in calls))
+
+
+async def _run_one(call: Call, database: Database) -> None:
+    try:
+        (call.result,) = await call.answer.run([call], database)
+    except Exception as error:  # noqa: BLE001 - judged by whoever asked
+        call.result = error
