@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -12,6 +13,7 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+import structlog
 
 from accounts import AsyncAccounts
 from accounts.services import family as accounts_family
@@ -27,6 +29,9 @@ from worker.served import Served, serve
 from worker.servers import Servers, create_database, drop_database, find
 from worker.services.platform import family as platform_family
 from worker.settings import WorkerSettings
+
+# Failures are read, so what worked need not be told.
+structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 ROOT = Path(__file__).parent.parent
 RUN = uuid4().hex[:8]

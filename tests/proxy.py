@@ -18,6 +18,8 @@ class Proxy:
         self._open: set[asyncio.StreamWriter] = set()
         self.round_trips = 0
         """How often the client spoke after the server had."""
+        self.sent = bytearray()
+        self.received = bytearray()
 
     def cut(self) -> None:
         """Reset every connection, as a failing network does."""
@@ -37,6 +39,7 @@ class Proxy:
                     if client and not client_spoke_last:
                         self.round_trips += 1
                     client_spoke_last = client
+                    (self.sent if client else self.received).extend(data)
                     sink.write(data)
                     await sink.drain()
             sink.close()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import logging
 import sys
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
+import orjson
 import structlog
 
 if TYPE_CHECKING:
@@ -23,18 +26,20 @@ def configure_logs(settings: WorkerSettings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    render = (
-        structlog.dev.ConsoleRenderer() if settings.log_format == "console" else structlog.processors.JSONRenderer()
-    )
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    console = structlog.dev.ConsoleRenderer()
+    as_text = console if settings.log_format == "console" else structlog.processors.JSONRenderer()
+    as_bytes = structlog.processors.JSONRenderer(serializer=_dumps)
     structlog.configure(
-        processors=[*shared, render],
+        processors=[*shared, console if settings.log_format == "console" else as_bytes],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+        if settings.log_format == "console"
+        else structlog.BytesLoggerFactory(TickBuffer(sys.stderr.buffer)),  # type: ignore[arg-type]  # it writes and flushes
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=render, foreign_pre_chain=shared))
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=as_text, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=level, force=True)
     quiet_drivers()
 
@@ -43,3 +48,37 @@ def quiet_drivers() -> None:
     """Leave it to our own lines to say what became of a connection."""
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+class TickBuffer:
+    """Writes the lines of one tick of the event loop at once: a system call for each would cost as much as a call."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._lines: list[bytes] = []
+        self._scheduled = False
+        atexit.register(self._write_out)
+
+    def write(self, line: bytes) -> None:
+        """Keep a line until the tick ends."""
+        self._lines.append(line)
+
+    def flush(self) -> None:
+        """See to it that what is kept is written when this tick ends; at once where no loop runs."""
+        if self._scheduled:
+            return
+        try:
+            asyncio.get_running_loop().call_soon(self._write_out)
+            self._scheduled = True
+        except RuntimeError:
+            self._write_out()
+
+    def _write_out(self) -> None:
+        lines, self._lines, self._scheduled = self._lines, [], False
+        if lines:
+            self._file.write(b"".join(lines))
+            self._file.flush()
+
+
+def _dumps(fields: dict[str, Any], default: Any, **_: Any) -> bytes:
+    return orjson.dumps(fields, default=default)

@@ -1,0 +1,30 @@
+"""How calls are put together into messages."""
+
+from __future__ import annotations
+
+import asyncio
+
+from rpc_client.transport import Pending, _parcels
+
+
+def calls(*sizes: int, slow: bool = False) -> list[Pending]:
+    reply = asyncio.get_event_loop().create_future()
+    return [Pending(str(n), "a.b", "read", b"x" * size, 0.0, slow, reply) for n, size in enumerate(sizes)]
+
+
+async def sizes(pending: list[Pending]) -> list[int]:
+    return [len(parcel) for parcel in _parcels(pending)]
+
+
+async def test_sixty_four_small_calls_fit_and_one_more_does_not():
+    assert await sizes(calls(*[10] * 64)) == [64]
+    assert await sizes(calls(*[10] * 130)) == [64, 64, 2]
+
+
+async def test_a_message_grows_to_256_kilobytes_and_a_larger_call_travels_alone():
+    assert await sizes(calls(*[100_000] * 5)) == [2, 2, 1]
+    assert await sizes(calls(10, 900_000, 10)) == [1, 1, 1]
+
+
+async def test_slow_calls_travel_alone():
+    assert await sizes(calls(10, 10, 10, slow=True)) == [1, 1, 1]
