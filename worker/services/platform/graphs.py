@@ -72,7 +72,8 @@ async def create_graph(tx: Transaction, graph: GraphModel) -> GraphModel:
         raise NotFoundError(f"there is no user {graph.user_id!r}", {"user_id": graph.user_id})
     numbered = await _numbered(tx, graph.user_id, family)
     await tx.run("platform.insert_blocks", blocks=_blocks(numbered))
-    await tx.run("platform.insert_graphs", user_id=graph.user_id, graphs=numbered)
+    heads = [part.model_dump(exclude={"nodes", "links", "sub_graphs"}) for part in numbered]
+    await tx.run("platform.insert_graphs", user_id=graph.user_id, graphs=heads)
     renewed = await _insert_nodes(tx, [row for part in numbered for row in _nodes(part)])
     await tx.run("platform.insert_links", links=[row for part in numbered for row in _links(part, renewed)])
     root, *subgraphs = numbered

@@ -1,0 +1,84 @@
+"""The ``platform`` family: agent graphs, their executions, and the users and credits behind them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rpc_client.contract._method import AsyncService, Method
+from rpc_client.contract.platform.credits import Cents, Credits, UsageTransactionMetadata
+from rpc_client.contract.platform.executions import (
+    AgentExecutionStatus,
+    BlockInput,
+    Executions,
+    GraphExecution,
+    GraphExecutionMeta,
+    GraphExecutionStats,
+    GraphExecutionWithNodes,
+    NodeExecutionResult,
+    NodeExecutionUpdate,
+)
+from rpc_client.contract.platform.graphs import (
+    AgentNode,
+    AgentNodeLink,
+    BaseGraph,
+    Block,
+    BlockType,
+    GraphModel,
+    Graphs,
+)
+from rpc_client.contract.platform.users import User, Users
+
+
+class Platform(Executions, Graphs, Credits, Users, name="platform"):
+    """Everything an agent platform asks of its database."""
+
+
+class AsyncPlatform(Platform, AsyncService):
+    """Every method as an ``async def``."""
+
+
+EXECUTOR_METHODS: frozenset[Method[..., Any]] = frozenset(
+    {
+        Executions.update_graph_execution_start_time,
+        Executions.update_graph_execution_stats,
+        Executions.get_node_execution,
+        Executions.get_node_executions_page,
+        Executions.get_latest_node_execution,
+        Executions.update_node_execution_status,
+        Executions.update_node_execution_status_batch,
+        Executions.update_node_execution_stats,
+        Executions.upsert_execution_input,
+        Executions.upsert_execution_output,
+        Graphs.list_graph,
+        Graphs.get_node,
+        Graphs.get_connected_output_nodes,
+    }
+)
+"""The methods that take no user: who may call them sees and changes everybody's runs. For executors and operators."""
+
+__all__ = [
+    "EXECUTOR_METHODS",
+    "AgentExecutionStatus",
+    "AgentNode",
+    "AgentNodeLink",
+    "AsyncPlatform",
+    "BaseGraph",
+    "Block",
+    "BlockInput",
+    "BlockType",
+    "Cents",
+    "Credits",
+    "Executions",
+    "GraphExecution",
+    "GraphExecutionMeta",
+    "GraphExecutionStats",
+    "GraphExecutionWithNodes",
+    "GraphModel",
+    "Graphs",
+    "NodeExecutionResult",
+    "NodeExecutionUpdate",
+    "Platform",
+    "UsageTransactionMetadata",
+    "User",
+    "Users",
+]

@@ -1,0 +1,280 @@
+"""Which status may follow which, for graphs and for nodes, one at a time and in batches."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+
+from rpc_client.contract.platform import AsyncPlatform, NodeExecutionUpdate
+from rpc_client.errors import InvalidRequest, NotFoundError
+from tests.services.platform.given import Status, unknown, waiting
+
+Update = NodeExecutionUpdate
+ALLOWED = {
+    Status.PENDING: {Status.QUEUED, Status.RUNNING, Status.FAILED, Status.CANCELED},
+    Status.QUEUED: {Status.RUNNING, Status.FAILED, Status.CANCELED},
+    Status.RUNNING: {Status.COMPLETED, Status.FAILED, Status.CANCELED},
+    Status.CANCELED: {Status.QUEUED, Status.RUNNING},
+    Status.COMPLETED: set(),
+    Status.FAILED: set(),
+}
+ENDED = {Status.COMPLETED, Status.FAILED, Status.CANCELED}
+PAIRS = list(itertools.product(Status, Status))
+LEGAL = pytest.mark.parametrize(("present", "wanted"), [pair for pair in PAIRS if pair[1] in ALLOWED[pair[0]]])
+REFUSED = pytest.mark.parametrize(
+    ("present", "wanted"), [pair for pair in PAIRS if pair[0] is not pair[1] and pair[1] not in ALLOWED[pair[0]]]
+)
+SAME = pytest.mark.parametrize("status", list(Status))
+
+
+def test_the_table_is_complete():
+    assert len(PAIRS) == 36
+    assert sum(len(allowed) for allowed in ALLOWED.values()) == 12
+
+
+@pytest.fixture
+def run(execution):
+    return execution.node_executions[0]
+
+
+@pytest.fixture
+def put(sql, execution, run):
+    """Put the graph execution and its first node's into a status, as if they had come there long ago."""
+
+    async def put(status: Status) -> None:
+        ended = "2026-01-03" if status in ENDED else None
+        await sql.execute(
+            "update platform.graph_executions set status = $2, started_at = '2026-01-02', stats = '{\"cost\": 1}',"
+            " ended_at = $3::text::timestamptz where id = $1",
+            execution.id,
+            status.value,
+            ended,
+        )
+        await sql.execute(
+            "update platform.node_executions set status = $2, queue_time = '2026-01-01', start_time = '2026-01-02',"
+            " stats = '{\"n\": 1}', end_time = $3::text::timestamptz where id = $1",
+            run.node_exec_id,
+            status.value,
+            ended,
+        )
+
+    return put
+
+
+@LEGAL
+async def test_a_graph_moves_where_the_table_lets_it(platform: AsyncPlatform, owner, execution, put, present, wanted):
+    await put(present)
+
+    moved = await platform.update_graph_execution_stats(execution.id, wanted, {"more": 2})
+
+    assert moved.status is wanted
+    assert moved.started_at.isoformat() == "2026-01-02T00:00:00+00:00"
+    assert (moved.ended_at is not None) == (wanted in ENDED)
+    assert moved.ended_at is None or moved.ended_at > execution.created_at
+    assert (moved.stats.cost, moved.stats.more) == (1, 2)
+    assert await platform.get_graph_execution(owner, execution.id) == moved
+
+
+@LEGAL
+async def test_a_node_moves_where_the_table_lets_it(platform: AsyncPlatform, run, put, present, wanted):
+    await put(present)
+
+    moved = await platform.update_node_execution_status(run.node_exec_id, wanted, {"value": "new"}, {"m": 2})
+
+    assert moved.status is wanted
+    assert (moved.input_data, moved.stats) == ({"value": "new"}, {"n": 1, "m": 2})
+    assert moved.start_time.isoformat() == "2026-01-02T00:00:00+00:00"
+    assert (moved.queue_time > run.add_time) == (wanted is Status.QUEUED)
+    assert (moved.end_time is not None) == (wanted in ENDED)
+    assert moved.end_time is None or moved.end_time > run.add_time
+    assert await platform.get_node_execution(run.node_exec_id) == moved
+
+
+@REFUSED
+async def test_a_refused_graph_is_answered_as_it_stands(
+    platform: AsyncPlatform, owner, execution, put, events, present, wanted
+):
+    await put(present)
+    before = await platform.get_graph_execution(owner, execution.id)
+
+    assert await platform.update_graph_execution_stats(execution.id, wanted, {"more": 2}) == before
+    assert await platform.get_graph_execution(owner, execution.id) == before
+    assert events == []
+
+
+@REFUSED
+async def test_a_refused_node_is_answered_as_it_stands(platform: AsyncPlatform, run, put, events, present, wanted):
+    await put(present)
+    before = await platform.get_node_execution(run.node_exec_id)
+
+    assert await platform.update_node_execution_status(run.node_exec_id, wanted, {"value": 2}, {"m": 2}) == before
+    assert await platform.update_node_execution_status_batch(
+        [Update(node_exec_id=run.node_exec_id, status=wanted, execution_data={"value": 2}, stats={"m": 2})]
+    ) == [before]
+    assert await platform.get_node_execution(run.node_exec_id) == before
+    assert events == []
+
+
+@SAME
+async def test_the_same_status_again_changes_nothing(
+    platform: AsyncPlatform, owner, execution, run, put, events, status
+):
+    await put(status)
+    graph, node = (
+        await platform.get_graph_execution(owner, execution.id),
+        await platform.get_node_execution(run.node_exec_id),
+    )
+
+    assert await platform.update_graph_execution_stats(execution.id, status) == graph
+    assert await platform.update_node_execution_status(run.node_exec_id, status, {"value": 2}) == node
+    assert await platform.update_node_execution_status_batch(
+        [Update(node_exec_id=run.node_exec_id, status=status)]
+    ) == [node]
+    assert events == []
+
+
+@SAME
+async def test_stats_merge_though_the_status_stays(platform: AsyncPlatform, execution, run, put, events, status):
+    await put(status)
+
+    graph = await platform.update_graph_execution_stats(execution.id, status, {"more": 2})
+    node = await platform.update_node_execution_status(run.node_exec_id, status, None, {"m": 2})
+    (again,) = await platform.update_node_execution_status_batch(
+        [Update(node_exec_id=run.node_exec_id, status=status, stats={"m": 3})]
+    )
+
+    assert (graph.status, graph.stats.cost, graph.stats.more) == (status, 1, 2)
+    assert (node.status, node.stats) == (status, {"n": 1, "m": 2})
+    assert again.stats == {"n": 1, "m": 3}
+    assert [event["type"].removeprefix("Graph").removeprefix("Node") for event in events] == [
+        "ExecutionStatsUpdated"
+    ] * 3
+
+
+async def test_a_first_run_stamps_queue_start_and_end(platform: AsyncPlatform, run):
+    queued = await platform.update_node_execution_status(run.node_exec_id, Status.QUEUED)
+    running = await platform.update_node_execution_status(run.node_exec_id, Status.RUNNING)
+    completed = await platform.update_node_execution_status(run.node_exec_id, Status.COMPLETED)
+
+    assert (queued.start_time, running.end_time) == (None, None)
+    assert run.add_time < completed.queue_time < completed.start_time < completed.end_time
+    assert completed.queue_time == queued.queue_time
+    assert completed.start_time == running.start_time
+
+
+async def test_a_graphs_first_run_stamps_its_start(platform: AsyncPlatform, execution):
+    running = await platform.update_graph_execution_stats(execution.id, Status.RUNNING)
+
+    assert running.started_at > execution.created_at
+
+
+@pytest.mark.parametrize("data", [None, {}])
+async def test_a_move_without_data_keeps_the_inputs(platform: AsyncPlatform, run, data):
+    moved = await platform.update_node_execution_status(run.node_exec_id, Status.QUEUED, data)
+
+    assert moved.input_data == run.input_data != {}
+
+
+async def test_a_move_tells_where_from_and_where_to(platform: AsyncPlatform, execution, run, events):
+    await platform.update_node_execution_status(run.node_exec_id, Status.QUEUED)
+
+    (event,) = events
+    assert (event["type"], event["aggregate"]) == ("NodeExecutionStatusChanged", "node_execution")
+    assert event["aggregate_id"] == run.node_exec_id
+    assert event["data"] == {
+        "user_id": execution.user_id,
+        "graph_id": execution.graph_id,
+        "graph_exec_id": execution.id,
+        "node_id": run.node_id,
+        "previous": "PENDING",
+        "status": "QUEUED",
+    }
+
+
+@pytest.mark.parametrize("table", ["graph_executions", "node_executions"])
+async def test_of_those_who_end_a_run_at_once_one_does_and_all_hear_how(
+    platform: AsyncPlatform, execution, run, put, sql, events, table
+):
+    await put(Status.RUNNING)
+    end, what = {
+        "graph_executions": (platform.update_graph_execution_stats, execution.id),
+        "node_executions": (platform.update_node_execution_status, run.node_exec_id),
+    }[table]
+
+    async with sql.transaction():
+        await sql.execute(f"select from platform.{table} where id = $1 for update", what)
+        ends = asyncio.gather(*(end(what, way) for way in [Status.COMPLETED, Status.FAILED] * 4))
+        await waiting(sql, 8)
+    ended = await ends
+
+    assert len({answer.status for answer in ended}) == 1
+    assert len(events) == 1
+
+
+async def test_an_unknown_node_execution_cannot_move(platform: AsyncPlatform, events):
+    with pytest.raises(NotFoundError, match="there is no node execution"):
+        await platform.update_node_execution_status(unknown(), Status.QUEUED)
+
+    assert events == []
+
+
+async def test_a_status_that_is_none_is_refused(platform: AsyncPlatform, run):
+    with pytest.raises(InvalidRequest, match="status"):
+        await platform.update_node_execution_status(run.node_exec_id, "TERMINATED")
+
+
+async def test_a_batch_moves_each_as_it_says_and_answers_in_its_order(platform: AsyncPlatform, execution, events):
+    first, second, third, fourth = execution.node_executions
+    updates = [
+        Update(node_exec_id=fourth.node_exec_id, status=Status.QUEUED, execution_data={"value": 4}),
+        Update(node_exec_id=second.node_exec_id, status=Status.COMPLETED),
+        Update(node_exec_id=first.node_exec_id, status=Status.RUNNING, stats={"m": 1}),
+        Update(node_exec_id=third.node_exec_id, status=Status.PENDING, stats={"m": 2}),
+    ]
+
+    moved = await platform.update_node_execution_status_batch(updates)
+
+    assert [n.node_exec_id for n in moved] == [update.node_exec_id for update in updates]
+    assert [n.status for n in moved] == [Status.QUEUED, Status.PENDING, Status.RUNNING, Status.PENDING]
+    assert moved[0].input_data == {"value": 4}
+    assert [n.stats for n in moved] == [None, None, {"m": 1}, {"m": 2}]
+    assert moved == [await platform.get_node_execution(n.node_exec_id) for n in moved]
+    assert [(event["type"], event["aggregate_id"]) for event in events] == [
+        ("NodeExecutionStatusChanged", fourth.node_exec_id),
+        ("NodeExecutionStatusChanged", first.node_exec_id),
+        ("NodeExecutionStatsUpdated", third.node_exec_id),
+    ]
+
+
+async def test_a_batch_with_an_unknown_id_moves_none(platform: AsyncPlatform, execution, events):
+    lost = [unknown(), unknown()]
+    known = [n.node_exec_id for n in execution.node_executions[:2]]
+    ids = [known[0], lost[0], known[1], lost[1]]
+
+    with pytest.raises(NotFoundError, match="nothing changed") as refused:
+        await platform.update_node_execution_status_batch([Update(node_exec_id=i, status=Status.QUEUED) for i in ids])
+
+    assert refused.value.details == {"node_exec_ids": lost}
+    assert await platform.get_node_executions(execution.id) == execution.node_executions
+    assert events == []
+
+
+async def test_an_empty_batch_is_no_work(platform: AsyncPlatform, events):
+    assert await platform.update_node_execution_status_batch([]) == []
+    assert events == []
+
+
+async def test_a_batch_names_each_execution_once(platform: AsyncPlatform, run):
+    twice = [Update(node_exec_id=run.node_exec_id, status=Status.QUEUED)] * 2
+
+    with pytest.raises(InvalidRequest, match="stands in it twice"):
+        await platform.update_node_execution_status_batch(twice)
+
+
+async def test_a_batch_has_at_most_200_updates(platform: AsyncPlatform):
+    updates = [Update(node_exec_id=str(n), status=Status.QUEUED) for n in range(201)]
+
+    with pytest.raises(InvalidRequest, match="execution_updates"):
+        await platform.update_node_execution_status_batch(updates)
