@@ -163,8 +163,6 @@ AnyGraphExecution = Annotated[
     Discriminator(_has_nodes),
 ]
 """Which of the two it is, `include_node_executions` decides; never the values."""
-MaybeGraphExecution = Annotated[GraphExecution, "one JSON value"] | None
-"""A write's answer that may be null is one value, not a row of columns."""
 GraphStats = Annotated[dict[str, Any], AfterValidator(_readable)]
 """Free keys; those that ``GraphExecutionStats`` names have its types."""
 Updates = Annotated[list[NodeExecutionUpdate], Field(max_length=200), AfterValidator(_distinct)]
@@ -272,7 +270,7 @@ class Executions(Service, name="platform"):
     @write(locks="graph_exec_id")
     async def update_graph_execution_stats(
         self, graph_exec_id: Id, status: AgentExecutionStatus | None = None, stats: GraphStats | None = None
-    ) -> MaybeGraphExecution:
+    ) -> GraphExecution | None:
         """Change status, stats or both, in one step. The end is stamped on COMPLETED, FAILED and CANCELED.
 
         Args:
