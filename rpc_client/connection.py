@@ -16,10 +16,12 @@ from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any, cast
 
 import aio_pika
-from aio_pika.abc import AbstractConnection
+from aio_pika.abc import AbstractConnection, ConnectionParameter
 from aiormq.abc import AbstractChannel
 from aiormq.exceptions import ChannelInvalidStateError
 from yarl import URL
+
+from rpc_client.frames import Socket
 
 CONNECT_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
@@ -62,6 +64,15 @@ def loss_as_error() -> Generator[None]:
         raise ConnectionError("the channel is closed") from error
 
 
+class _Connection(aio_pika.Connection):
+    """The driver's connection over a socket of ours."""
+
+    PARAMETERS = (
+        *aio_pika.Connection.PARAMETERS,
+        ConnectionParameter(name="transport_factory", parser=lambda socket: socket, is_kwarg=True),
+    )
+
+
 class Link:
     """Keeps one connection to the broker up. ``up`` is set while it is; ``on_up`` runs for every new connection."""
 
@@ -73,6 +84,8 @@ class Link:
         self._task: asyncio.Task[None] | None = None
         self._dropping: asyncio.Task[None] | None = None
         self.connection: AbstractConnection | None = None
+        self.socket = Socket()
+        """The present connection's way past the driver, for messages themselves."""
         self.up = asyncio.Event()
         self.up_since = 0.0
         self.last_error: BaseException | None = None
@@ -129,7 +142,11 @@ class Link:
     async def _connect(self, url: str) -> None:
         address = URL(url).update_query(heartbeat=str(self._heartbeat_s))
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            self.connection = await aio_pika.connect(address, client_properties={"connection_name": self._name})
+            self.socket = Socket()
+            self.connection = _Connection(
+                address, client_properties={"connection_name": self._name}, transport_factory=self.socket
+            )
+            await self.connection.connect()
             await self._on_up(self.connection)
         self.last_error = None
         self.up_since = time.monotonic()

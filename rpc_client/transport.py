@@ -12,18 +12,18 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 import aiormq.exceptions
-from pamqp.commands import Basic
 
 from rpc_client import wire
-from rpc_client.connection import Link, loss_as_error, open_channel
+from rpc_client.connection import Link, open_channel
 from rpc_client.errors import Disconnected, IdempotencyKeyReused, OutcomeUnknown, Unroutable
+from rpc_client.frames import HotChannel, Message, encode_properties
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractConnection
@@ -68,6 +68,14 @@ class Pending:
         return wire.encode_call(self.id, self.method, self.arguments, int(self.expires_at * 1000), self.attempt)
 
 
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A message on its way to the broker."""
+
+    routing_key: str
+    calls: list[Pending]
+
+
 class Transport:
     """Carries calls to the workers and replies back. Opens with its first call."""
 
@@ -76,9 +84,14 @@ class Transport:
         self._names = wire.Names(settings.prefix)
         self._pending: dict[str, Pending] = {}
         self._outbox: dict[str, list[Pending]] = {}
-        self._sending: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._channel: AbstractChannel | None = None
+        self._opened = False
+        """Whether there is a connection with an exchange to publish to."""
         self._exchange_seen = False
+        self._published = 0
+        self._flying: dict[int, Flight] = {}
+        """What the broker has neither taken nor refused yet, by the number of its publish on this channel."""
         self._reply_to = ""
         self._caller = caller_of(settings)
         self._link = Link(
@@ -94,7 +107,7 @@ class Transport:
             return await self._join(first, call)
         self._link.start()
         self._pending[call.id] = call
-        if self._link.up.is_set():
+        if self._opened:
             self._enqueue(call)
         deadline = call.reply.get_loop().call_later(max(call.left_s, 0), _expire, call.reply)
         try:
@@ -112,7 +125,7 @@ class Transport:
             if not call.reply.done():
                 message = f"the client was closed while {call.method} waited for its reply"
                 call.reply.set_exception(OutcomeUnknown(message, request_id=call.id, method=call.method))
-        for task in list(self._sending):
+        for task in list(self._tasks):
             task.cancel()
         await self._link.stop()
 
@@ -130,18 +143,40 @@ class Transport:
     async def _on_up(self, connection: AbstractConnection) -> None:
         """Set up a fresh connection: a reply queue of its own, then everything still waiting, again."""
         channel = await open_channel(connection)
+        self._link.socket.take_over(channel.number, HotChannel(self._on_message, self._on_confirm))
         self._reply_to = self._names.replies(uuid4())
         await channel.queue_declare(self._reply_to, exclusive=True, auto_delete=True)
-        await channel.basic_consume(self._reply_to, self._on_reply, no_ack=True)
+        await channel.basic_consume(self._reply_to, _never, no_ack=True)
         channel.closing.add_done_callback(lambda _: self._on_channel_closed(channel))
-        self._channel = channel
+        self._channel, self._published, self._flying = channel, 0, {}
         self._outbox.clear()
+        self._spawn(self._open(connection))
+
+    async def _open(self, connection: AbstractConnection) -> None:
+        """Send what waits once there is an exchange to send it to: publishing to none would close the channel."""
+        while not self._exchange_seen and self._link.connection is connection:
+            try:
+                async with asyncio.timeout(LOOK_TIMEOUT_S):
+                    channel = await open_channel(connection)
+                    await channel.exchange_declare(self._names.requests, passive=True)
+                    await channel.close()
+                self._exchange_seen = True
+            except aiormq.exceptions.ChannelNotFoundEntity:
+                if self._link.age_s >= SETTLED_S:
+                    self._fail_unroutable(self._pending.values())
+                await asyncio.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - a pause, not a secret
+            except (aiormq.exceptions.AMQPError, OSError) as error:
+                log.info("looking for the exchange failed: %r", error)
+                await asyncio.sleep(random.uniform(0.1, 0.5))  # noqa: S311
+        self._opened = True
         for call in self._pending.values():
             self._enqueue(call)
 
     def _on_channel_closed(self, channel: AbstractChannel) -> None:
-        if not self._closed and self._channel is channel and self._link.up.is_set():
-            self._link.drop("its channel closed")
+        if self._channel is channel:
+            self._opened = False
+            if not self._closed and self._link.up.is_set():
+                self._link.drop("its channel closed")
 
     def _enqueue(self, call: Pending) -> None:
         """Let it leave at the end of this tick, with whatever else of its method was issued in it."""
@@ -153,70 +188,48 @@ class Transport:
         outbox, self._outbox = self._outbox, {}
         for routing_key, calls in outbox.items():
             for parcel in _parcels(calls):
-                task = asyncio.create_task(self._publish_until_taken(routing_key, parcel))
-                self._sending.add(task)
-                task.add_done_callback(self._sending.discard)
+                self._publish(routing_key, parcel)
 
-    async def _publish_until_taken(self, routing_key: str, calls: list[Pending]) -> None:
-        """Publish; again after a nack, or while a young connection finds no queue. A lost connection sends it anew."""
+    def _publish(self, routing_key: str, calls: list[Pending]) -> None:
+        """Hand a message to the socket. With the next connection, whatever still waits goes again."""
+        calls = [call for call in calls if call.waits]
+        if not calls or not self._opened or self._channel is None:
+            return
         for call in calls:
             call.attempt += 1
-        while calls := [call for call in calls if call.waits]:
-            try:
-                return await self._publish(routing_key, calls)
-            except (aiormq.exceptions.PublishError, aiormq.exceptions.ChannelNotFoundEntity):
-                if self._link.age_s >= SETTLED_S:
-                    return self._fail_unroutable(calls)
-            except aiormq.exceptions.DeliveryError:
-                log.info("the broker refused %s for now; sending it again", routing_key)
-            except (aiormq.exceptions.AMQPError, OSError) as error:  # TimeoutError is one
-                log.info("%s was not confirmed, it goes again with the next connection: %r", routing_key, error)
-                return None
-            await asyncio.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - a pause, not a secret
-        return None
-
-    async def _publish(self, routing_key: str, calls: list[Pending]) -> None:
-        channel, connection = self._channel, self._link.connection
-        if channel is None or connection is None:
-            return
-        if not self._exchange_seen:
-            await self._look_for_exchange(connection)
+        self._published += 1
+        self._flying[self._published] = Flight(routing_key, calls)
         left_s = max(call.left_s for call in calls)
-        properties = Basic.Properties(
+        properties = encode_properties(
             content_type="application/json" if len(calls) == 1 else "application/x-ndjson",
             delivery_mode=2 if calls[0].lane == "write" else 1,
             reply_to=self._reply_to,
             expiration=str(max(int(left_s * 1000), 1)),
-            # Fresh for every publish: the driver mixes up the confirms of two messages that share it.
-            message_id=uuid4().hex,
+            # Fresh for every publish, and by its number a returned message is known again.
+            message_id=f"{self._reply_to}/{self._published}",
             user_id=self._caller,
         )
-        with loss_as_error():
-            await channel.basic_publish(
-                b"\n".join([call.line() for call in calls]),
-                exchange=self._names.requests,
-                routing_key=routing_key,
-                properties=properties,
-                mandatory=True,
-                timeout=left_s,
+        body = b"\n".join([call.line() for call in calls])
+        try:
+            self._link.socket.publish(
+                self._channel.number, self._names.requests, routing_key, properties, body, mandatory=True
             )
+        except ConnectionError as error:
+            log.info("%s goes with the next connection: %r", routing_key, error)
 
-    async def _look_for_exchange(self, connection: AbstractConnection) -> None:
-        """Publishing to an exchange that is not there would close the channel, so look, on a channel of its own."""
-        async with asyncio.timeout(LOOK_TIMEOUT_S):
-            channel = await open_channel(connection)
-            await channel.exchange_declare(self._names.requests, passive=True)
-            await channel.close()
-        self._exchange_seen = True
+    def _on_confirm(self, number: int, multiple: bool, taken: bool) -> None:  # noqa: FBT001 - the frame's own fields
+        """The broker has a message, or refuses it for now: then it goes again, under the same ids."""
+        numbers = [n for n in self._flying if n <= number] if multiple else [number]
+        for flown in numbers:
+            flight = self._flying.pop(flown, None)
+            if flight is not None and not taken:
+                log.info("the broker refused %s for now; sending it again", flight.routing_key)
+                self._again(flight)
 
-    def _fail_unroutable(self, calls: list[Pending]) -> None:
-        for call in calls:
-            queue = self._names.queue(call.lane)
-            message = f"{call.method}: no queue {queue} takes it; start a worker under this prefix: rowcall worker"
-            if not call.reply.done():
-                call.reply.set_exception(Unroutable(message, request_id=call.id, method=call.method))
-
-    async def _on_reply(self, message: DeliveredMessage) -> None:
+    def _on_message(self, message: Message) -> None:
+        if message.returned:
+            self._on_returned(message)
+            return
         for line in message.body.split(b"\n"):
             try:
                 reply = wire.decode_reply(line)
@@ -226,6 +239,33 @@ class Transport:
             call = self._pending.get(reply.get("id") or "")
             if call is not None and not call.reply.done():
                 call.reply.set_result(reply)
+
+    def _on_returned(self, message: Message) -> None:
+        """No queue takes it. That is an answer, unless the connection is so young that a queue may still come."""
+        number = int(message.properties.get("message_id", "/0").rpartition("/")[2])
+        flight = self._flying.pop(number, None)
+        if flight is None:
+            return
+        if self._link.age_s >= SETTLED_S:
+            self._fail_unroutable(flight.calls)
+        else:
+            self._again(flight)
+
+    def _again(self, flight: Flight) -> None:
+        pause = random.uniform(0.1, 0.5)  # noqa: S311
+        asyncio.get_running_loop().call_later(pause, self._publish, flight.routing_key, flight.calls)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _fail_unroutable(self, calls: Iterable[Pending]) -> None:
+        for call in calls:
+            queue = self._names.queue(call.lane)
+            message = f"{call.method}: no queue {queue} takes it; start a worker under this prefix: rowcall worker"
+            if not call.reply.done():
+                call.reply.set_exception(Unroutable(message, request_id=call.id, method=call.method))
 
     async def _gave_up(self, call: Pending) -> OutcomeUnknown:
         """What to say at the deadline: what was waited for, and who could have answered."""
@@ -248,6 +288,10 @@ class Transport:
             return f"queue {queue} could not be looked at: {error!r}"
         hint = "; start one: rowcall worker" if count == 0 else ""
         return f"{count} workers consume {queue}{hint}"
+
+
+async def _never(_: DeliveredMessage) -> None:
+    """The driver wants a consumer; its messages come past it."""
 
 
 def _expire(reply: asyncio.Future[dict[str, Any]]) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import aiormq.exceptions
 import structlog
 
 from rpc_client.connection import Link, loss_as_error, open_channel
+from rpc_client.frames import HotChannel, Message, Socket
 from rpc_client.wire import Names
 from worker import topology
 from worker.calls import Origin
@@ -20,7 +21,6 @@ from worker.replies import WORKER, Replies
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractConnection
     from aiormq.abc import AbstractChannel, DeliveredMessage
-    from pamqp.commands import Basic
 
     from worker.pipeline import Pipeline
     from worker.settings import WorkerSettings
@@ -41,35 +41,37 @@ class Delivery:
     content_type: str | None
     encoding: str | None
     channel: AbstractChannel
+    socket: Socket
     tag: int
 
     @classmethod
-    def of(cls, message: DeliveredMessage) -> Delivery:
-        """The driver's message."""
-        properties, deliver = message.header.properties, cast("Basic.Deliver", message.delivery)
+    def of(cls, message: Message, channel: AbstractChannel, socket: Socket) -> Delivery:
+        """A message that came over this channel."""
+        known = message.properties.get
         origin = Origin(
-            caller=properties.user_id or "",
-            reply_to=properties.reply_to or None,
-            correlation_id=properties.correlation_id or None,
-            message_id=properties.message_id or None,
-            redelivered=bool(deliver.redelivered),
+            caller=known("user_id", ""),
+            reply_to=known("reply_to") or None,
+            correlation_id=known("correlation_id") or None,
+            message_id=known("message_id") or None,
+            redelivered=message.redelivered,
         )
         return cls(
             body=message.body,
-            routing_key=deliver.routing_key or "",
+            routing_key=message.routing_key,
             origin=origin,
-            content_type=properties.content_type,
-            encoding=properties.content_encoding,
-            channel=message.channel,
-            tag=deliver.delivery_tag or 0,
+            content_type=known("content_type"),
+            encoding=known("content_encoding"),
+            channel=channel,
+            socket=socket,
+            tag=message.tag,
         )
 
-    async def acknowledge(self) -> None:
+    def acknowledge(self) -> None:
         """It is done with. If the connection is gone it comes again, and its receipt answers."""
         try:
-            with loss_as_error():
-                await self.channel.basic_ack(self.tag, wait=False)
-        except (aiormq.exceptions.AMQPError, OSError) as error:
+            if not self.channel.is_closed:
+                self.socket.acknowledge(self.channel.number, self.tag)
+        except ConnectionError as error:
             log.info("an acknowledgement was lost with its connection", error=repr(error))
 
     async def hand_back(self) -> None:
@@ -107,11 +109,13 @@ class Consumer:
         channel = await open_channel(connection, confirms=False)
         channel.closing.add_done_callback(lambda _: self._on_channel_closed(channel))
         channel.on_consumer_cancel_callbacks.add(self._on_cancelled)
+        socket = self.link.socket
+        socket.take_over(channel.number, HotChannel(lambda message: self._begin(Delivery.of(message, channel, socket))))
         await channel.basic_qos(prefetch_count=self._settings.prefetch)
         self._channel = channel
         self._tags = []
         for lane in topology.LANES:
-            consumed = await channel.basic_consume(self._names.queue(lane), self._on_message)
+            consumed = await channel.basic_consume(self._names.queue(lane), _never)
             self._tags.append(consumed.consumer_tag or "")
         log.info("consuming", queues=[self._names.queue(lane) for lane in topology.LANES])
 
@@ -122,9 +126,9 @@ class Consumer:
     async def _on_cancelled(self, _: object) -> None:
         self.link.drop("the broker cancelled a consumer")
 
-    async def _on_message(self, message: DeliveredMessage) -> None:
+    def _begin(self, delivery: Delivery) -> None:
         """Begin with a message. A task of ours carries it: the driver would cancel its own when a channel closes."""
-        task = asyncio.create_task(self._handle(Delivery.of(message)))
+        task = asyncio.create_task(self._handle(delivery))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
@@ -141,7 +145,7 @@ class Consumer:
         except Exception as error:  # noqa: BLE001 - unsettled, it is delivered again, and its receipt answers for it
             log.warning("a message could not be settled; it goes back to the queue", error=repr(error))
             return await delivery.hand_back()
-        return await delivery.acknowledge()
+        return delivery.acknowledge()
 
     async def _answer(self, delivery: Delivery) -> Answered:
         """What to reply and what to bury. A message nobody may be told of is not run, or, if unreadable, buried."""
@@ -180,3 +184,7 @@ class Consumer:
             _, late = await asyncio.wait(self._running, timeout=self._settings.drain_s)
             for task in late:
                 task.cancel()
+
+
+async def _never(_: DeliveredMessage) -> None:
+    """The driver wants a consumer; its messages come past it."""

@@ -16,6 +16,7 @@ from uuid import uuid4
 from pamqp.commands import Basic
 
 from rpc_client.connection import Link, loss_as_error, open_channel
+from rpc_client.frames import encode_properties
 from rpc_client.wire import Names
 
 if TYPE_CHECKING:
@@ -84,20 +85,17 @@ class Replies:
         await self._publish(reply_to, parcel.lines, None)
 
     async def _publish(self, reply_to: str, lines: list[bytes], correlation_id: str | None) -> None:
-        with loss_as_error():
+        properties = encode_properties(
+            content_type="application/json" if len(lines) == 1 else "application/x-ndjson",
+            delivery_mode=1,
+            correlation_id=correlation_id,
+        )
+        if not self.link.up.is_set() or self.link.socket.busy:
             async with asyncio.timeout(WAIT_S):
                 await self.link.up.wait()
-                assert self._unconfirmed is not None
-                await self._unconfirmed.basic_publish(
-                    b"\n".join(lines),
-                    routing_key=reply_to,
-                    properties=Basic.Properties(
-                        content_type="application/json" if len(lines) == 1 else "application/x-ndjson",
-                        correlation_id=correlation_id,
-                        message_id=uuid4().hex,
-                        delivery_mode=1,
-                    ),
-                )
+                await self.link.socket.ready()
+        assert self._unconfirmed is not None
+        self.link.socket.publish(self._unconfirmed.number, "", reply_to, properties, b"\n".join(lines))
 
     async def bury(self, letter: DeadLetter, origin: Origin, routing_key: str) -> None:
         """Put a dead letter into its queue and wait until the broker has it."""
