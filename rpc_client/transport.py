@@ -148,7 +148,7 @@ class Transport:
         await channel.queue_declare(self._reply_to, exclusive=True, auto_delete=True)
         await channel.basic_consume(self._reply_to, _never, no_ack=True)
         channel.closing.add_done_callback(lambda _: self._on_channel_closed(channel))
-        self._channel, self._published, self._flying = channel, 0, {}
+        self._opened, self._channel, self._published, self._flying = False, channel, 0, {}
         self._outbox.clear()
         self._spawn(self._open(connection))
 

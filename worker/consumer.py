@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from worker.settings import WorkerSettings
 
 CANCEL_S = 5.0
+MAX_CALLS_IN_HAND = 1024
+MAX_BYTES_IN_HAND = 16 << 20
 NO_ID = b'{"id":null'
 
 log = structlog.get_logger("rowcall.consumer")
@@ -66,6 +69,11 @@ class Delivery:
             tag=message.tag,
         )
 
+    @property
+    def calls(self) -> int:
+        """How many calls it holds, at most."""
+        return self.body.count(b"\n") + 1
+
     def acknowledge(self) -> None:
         """It is done with. If the connection is gone it comes again, and its receipt answers."""
         try:
@@ -92,6 +100,8 @@ class Consumer:
         self._pipeline = pipeline
         self._replies = replies
         self._running: set[asyncio.Task[None]] = set()
+        self._parked: deque[Delivery] = deque()
+        self._calls_in_hand = self._bytes_in_hand = 0
         self._channel: AbstractChannel | None = None
         self._tags: list[str] = []
         self._stopping = False
@@ -110,7 +120,7 @@ class Consumer:
         channel.closing.add_done_callback(lambda _: self._on_channel_closed(channel))
         channel.on_consumer_cancel_callbacks.add(self._on_cancelled)
         socket = self.link.socket
-        socket.take_over(channel.number, HotChannel(lambda message: self._begin(Delivery.of(message, channel, socket))))
+        socket.take_over(channel.number, HotChannel(lambda message: self._take(Delivery.of(message, channel, socket))))
         await channel.basic_qos(prefetch_count=self._settings.prefetch)
         self._channel = channel
         self._tags = []
@@ -126,11 +136,27 @@ class Consumer:
     async def _on_cancelled(self, _: object) -> None:
         self.link.drop("the broker cancelled a consumer")
 
+    def _take(self, delivery: Delivery) -> None:
+        """Begin with a message, or let it lie while enough is in hand."""
+        if self._calls_in_hand >= MAX_CALLS_IN_HAND or self._bytes_in_hand >= MAX_BYTES_IN_HAND:
+            self._parked.append(delivery)
+        else:
+            self._begin(delivery)
+
     def _begin(self, delivery: Delivery) -> None:
         """Begin with a message. A task of ours carries it: the driver would cancel its own when a channel closes."""
+        self._calls_in_hand += delivery.calls
+        self._bytes_in_hand += len(delivery.body)
         task = asyncio.create_task(self._handle(delivery))
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda done: self._finished(done, delivery))
+
+    def _finished(self, task: asyncio.Task[None], delivery: Delivery) -> None:
+        self._running.discard(task)
+        self._calls_in_hand -= delivery.calls
+        self._bytes_in_hand -= len(delivery.body)
+        if self._parked:
+            self._take(self._parked.popleft())
 
     async def _handle(self, delivery: Delivery) -> None:
         """Answer a message and settle it: dead letters confirmed, then the replies, then the acknowledgement."""
@@ -179,6 +205,8 @@ class Consumer:
                         await channel.basic_cancel(tag, timeout=CANCEL_S)
                 except (aiormq.exceptions.AMQPError, OSError) as error:
                     log.info("consuming ended with the connection", error=repr(error))
+        while self._parked:
+            await self._parked.popleft().hand_back()
         if self._running:
             log.info("finishing what runs", messages=len(self._running), at_most_s=self._settings.drain_s)
             _, late = await asyncio.wait(self._running, timeout=self._settings.drain_s)

@@ -3,7 +3,6 @@
 ``tests/contract/test_typing.py`` takes the comments away from a copy and compares the errors with them.
 """
 
-# ruff: noqa: FBT003 - a flag given by place is one of the things refused
 from __future__ import annotations
 
 from library import AsyncLibrary, Book, Library
