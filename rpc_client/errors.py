@@ -157,7 +157,10 @@ class Conflict(RemoteError):
 
 
 class Unavailable(RemoteError):
-    """Infrastructure behind the worker is away or busy; the call did not run. Try again."""
+    """Infrastructure behind the worker is away or busy. Try again, under the same id.
+
+    The call did not run; where even that could not be looked up, the message says so, and a write is kept for replay.
+    """
 
     status_code = 503
     retryable = True

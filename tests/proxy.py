@@ -16,6 +16,7 @@ class Proxy:
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
         self._open: set[asyncio.StreamWriter] = set()
+        self._to_refuse: float = 0
         self.round_trips = 0
         """How often the client spoke after the server had."""
         self.sent = bytearray()
@@ -26,7 +27,16 @@ class Proxy:
         for writer in self._open:
             writer.transport.abort()
 
+    def refuse(self, connections: float = float("inf")) -> None:
+        """Reset every connection, and as many of those to come."""
+        self._to_refuse = connections
+        self.cut()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._to_refuse > 0:
+            self._to_refuse -= 1
+            writer.transport.abort()
+            return
         upstream_reader, upstream_writer = await asyncio.open_connection(*self._target)
         ends = {writer, upstream_writer}
         self._open |= ends

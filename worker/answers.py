@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rpc_client.contract import Method
-from rpc_client.errors import NotFoundError, RemoteError, ResultTooLarge
+from rpc_client.errors import (
+    DeadlineExceeded,
+    InvalidRequest,
+    NotFoundError,
+    RemoteError,
+    ResultTooLarge,
+    Unavailable,
+)
 from rpc_client.wire import encode_error, encode_result
 from worker.calls import Call, Outcome, Result
 from worker.database import Database, Row, Transaction
@@ -19,6 +26,9 @@ from worker.errors import as_conflict
 from worker.statements import Statement
 
 Story = Callable[..., Awaitable[Any]]
+ANYWHERE = (InvalidRequest, ResultTooLarge, Unavailable, DeadlineExceeded)
+"""Errors that any method may answer, declared or not."""
+GROUP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +90,10 @@ class StoryRead:
     async def run(self, calls: Sequence[Call], database: Database) -> list[Result]:
         (call,) = calls
         async with database.session(self.statements, call.expires_at) as session:
-            result = await self.story(session, **call.arguments)
+            try:
+                result = await self.story(session, **call.arguments)
+            except RemoteError as error:
+                raise allowed(self.method, error) from error
         return [Outcome(encode_result(_bounded(_json(self.method, result), self.max_bytes)))]
 
 
@@ -108,9 +121,9 @@ class StoryWrite:
                 return encode_result(_bounded(_json(self.method, result), self.max_bytes))
         except Exception as error:
             business = business_error(self.method, error)
-            if business is None:
-                raise
-            return encode_error(business)
+            if business is not None:
+                return encode_error(business)
+            raise allowed(self.method, error) from error
 
     async def _receipt(self, call: Call, transaction: Transaction, text: str) -> Outcome:
         row = await transaction.store_receipt(
@@ -119,7 +132,11 @@ class StoryWrite:
         return Outcome(text, row["events"], row["seq"], row["at"])
 
 
-GROUP_S = 1.0
+def allowed(method: Method[..., Any], error: Exception) -> Exception:
+    """The error, if a story may raise it; else that this is a bug: the contract does not say it."""
+    if not isinstance(error, RemoteError) or isinstance(error, (*method.raises, *ANYWHERE)):
+        return error
+    return RuntimeError(f"{method.name} raised {error.code}, which its contract does not declare: {error}")
 
 
 def time_for(calls: Sequence[Call]) -> float:

@@ -16,7 +16,7 @@ class DeadLetter:
 
     body: bytes
     reason: str
-    """``malformed`` or ``internal``."""
+    """``malformed``, ``internal`` or ``exhausted``."""
     error: str
     traceback: str = ""
     attempts: int = 1
@@ -43,6 +43,11 @@ def internal(body: bytes, error: BaseException) -> DeadLetter:
     """A call that met a bug."""
     text = "".join(traceback.format_exception(error))
     return DeadLetter(body, "internal", f"{type(error).__name__}: {error}", text)
+
+
+def exhausted(body: bytes, error: BaseException) -> DeadLetter:
+    """A write of which nobody could learn in time whether it ran; replaying it settles that."""
+    return DeadLetter(body, "exhausted", str(error))
 
 
 def _shortened(text: str) -> str:

@@ -18,7 +18,7 @@ from rpc_client import wire
 from rpc_client.errors import DeadlineExceeded, InternalError, InvalidRequest, Reason, RemoteError, Unavailable
 from worker.answers import business_error
 from worker.calls import Answer, Call, Origin, Outcome, Result, day_of, hash_arguments, identify
-from worker.dead_letters import DeadLetter, internal
+from worker.dead_letters import DeadLetter, exhausted, internal
 from worker.errors import Verdict, judge
 from worker.groups import Groups, run_alone
 from worker.receipts import Receipts
@@ -123,6 +123,8 @@ class Pipeline:
         if isinstance(result, Outcome):
             return wire.encode_reply(slot.shown_id, result.text)
         if isinstance(result, RemoteError):
+            if isinstance(result, Unavailable) and isinstance(slot, Call) and slot.maybe_repeat:
+                dead.append(exhausted(line, result))
             return wire.encode_reply(slot.shown_id, wire.encode_error(result))
         log.error("a bug", method=slot.method, id=slot.shown_id, exc_info=result)
         kept = isinstance(slot, Call) and slot.answer.method.lane == "write"
@@ -240,8 +242,11 @@ class Pipeline:
         if call.maybe_repeat:
             try:
                 return (await self._receipts.fence(call)).answer_to(call)
-            except (OSError, TimeoutError) as error:
-                raise Unavailable(f"whether {call.method} ran could not be looked up") from error
+            except Exception as error:  # noqa: BLE001 - whatever kept it from being known
+                log.warning(
+                    "an outcome could not be looked up", method=call.method, id=call.shown_id, error=repr(error)
+                )
+                return Unavailable(f"whether {call.method} ran could not be looked up: the database is away")
         return DeadlineExceeded(f"{call.method} expired before it could run; it did not and will not")
 
 

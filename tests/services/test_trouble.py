@@ -1,0 +1,116 @@
+"""What is answered, and what is kept, when something is wrong on our side."""
+
+from __future__ import annotations
+
+import time
+from uuid import uuid4
+
+import orjson
+import pytest
+
+from rpc_client.contract import Service, read, write
+from rpc_client.errors import Conflict, NotFoundError
+from rpc_client.wire import decode_reply, encode_call
+from tests.proxy import proxied
+from worker.calls import Origin
+from worker.database import Database, Session, Transaction
+from worker.pipeline import Pipeline
+from worker.registry import Family, Registry
+from worker.served import serve
+from worker.settings import WorkerSettings
+
+ORIGIN = Origin("tests", "tests", None, None, redelivered=False)
+
+
+class Trouble(Service, name="trouble"):
+    """Methods that go wrong."""
+
+    @read
+    async def undeclared_read(self) -> int:
+        """Raises what it does not declare."""
+
+    @write(raises=[Conflict])
+    async def undeclared_write(self) -> int:
+        """Raises NotFoundError, which it does not declare."""
+
+    @write(raises=[Conflict])
+    async def odd_result(self) -> int:
+        """Returns what its contract forbids."""
+
+
+trouble = Registry(Trouble)
+
+
+@trouble.implements(Trouble.undeclared_read)
+async def undeclared_read(db: Session) -> int:
+    raise NotFoundError("secret 42")
+
+
+@trouble.implements(Trouble.undeclared_write)
+async def undeclared_write(tx: Transaction) -> int:
+    raise NotFoundError("secret 42")
+
+
+@trouble.implements(Trouble.odd_result)
+async def odd_result(tx: Transaction) -> int:
+    return "many"
+
+
+def line(method: str, arguments: dict | None = None, *, left_s: float = 10) -> bytes:
+    return encode_call(str(uuid4()), method, orjson.dumps(arguments or {}), int((time.time() + left_s) * 1000), 1)
+
+
+@pytest.fixture
+def troubled(database: Database, recorded, settings: WorkerSettings, tmp_path) -> Pipeline:
+    return Pipeline(serve([Family(trouble, sql=tmp_path)], settings), database, recorded, settings)
+
+
+@pytest.mark.parametrize("method", ["trouble.undeclared_write", "trouble.odd_result"])
+async def test_a_write_s_bug_is_answered_without_its_text_and_the_call_is_kept(troubled, sql, method):
+    sent = line(method)
+
+    answered = await troubled.answer(sent, ORIGIN, f"write.{method}")
+    reply = decode_reply(answered.replies[0])
+
+    assert reply["error"] == "InternalError"
+    assert "42" not in str(reply)
+    assert [(letter.reason, letter.body) for letter in answered.dead] == [("internal", sent)]
+    assert await sql.fetchval("select count(*) from rowcall.receipts") == 0
+
+
+async def test_a_read_s_bug_is_answered_and_nothing_is_kept(troubled):
+    answered = await troubled.answer(line("trouble.undeclared_read"), ORIGIN, "read.trouble.undeclared_read")
+
+    assert decode_reply(answered.replies[0])["error"] == "InternalError"
+    assert answered.dead == []
+
+
+async def test_while_the_database_is_away_a_write_waits_and_is_kept_when_its_time_is_up(settings, served, recorded):
+    async with proxied(settings.postgres_url.get_secret_value()) as (proxy, url):
+        through = WorkerSettings.model_validate({**settings.model_dump(), "postgres_url": url})
+        async with Database(through) as database:
+            pipeline = Pipeline(served, database, recorded, through)
+            proxy.refuse()
+            sent = line("accounts.open_account", {"account_id": "a-1", "owner": "me"}, left_s=1)
+
+            answered = await pipeline.answer(sent, ORIGIN, "write.accounts.open_account")
+            reply = decode_reply(answered.replies[0])
+
+            assert (reply["error"], "could not be looked up" in reply["message"]) == ("Unavailable", True)
+            assert [(letter.reason, letter.body) for letter in answered.dead] == [("exhausted", sent)]
+
+
+async def test_a_database_that_comes_back_in_time_fails_no_call(settings, served, recorded):
+    async with proxied(settings.postgres_url.get_secret_value()) as (proxy, url):
+        through = WorkerSettings.model_validate({**settings.model_dump(), "postgres_url": url})
+        async with Database(through) as database:
+            pipeline = Pipeline(served, database, recorded, through)
+            proxy.refuse(connections=3)
+
+            answered = await pipeline.answer(
+                line("accounts.open_account", {"account_id": "a-1", "owner": "me"}),
+                ORIGIN,
+                "write.accounts.open_account",
+            )
+
+            assert decode_reply(answered.replies[0])["result"]["account_id"] == "a-1"
