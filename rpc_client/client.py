@@ -39,7 +39,7 @@ class Options:
 class Carrier(Protocol):
     """What takes a call to a worker and brings its reply: RabbitMQ, or memory in a test."""
 
-    async def request(self, call: Pending) -> dict[str, Any]: ...
+    async def request(self, call: Pending) -> wire.Reply: ...
     async def close(self) -> None: ...
 
 
@@ -101,14 +101,14 @@ class AsyncClient:
         known = {error.__name__: error for error in method.raises}
         reply = await self._exchange(method.name, method.lane, arguments, known, slow=method.slow)
         try:
-            return method.result.validate_python(reply)
+            return method.result.validate_json(reply)
         except ValidationError as error:
             message = f"{method.name} answered what {method.returns} cannot hold: {error.error_count()} fields differ"
             raise UnreadableResult(message, method=method.name) from error
 
     async def call_by_name(self, name: str, lane: Lane, arguments: Mapping[str, Any]) -> Any:
         """Send a call by its name on the wire and return its result as plain JSON values."""
-        return await self._exchange(name, lane, arguments, {}, slow=True)
+        return orjson.loads(await self._exchange(name, lane, arguments, {}, slow=True))
 
     async def _exchange(
         self,
@@ -118,7 +118,7 @@ class AsyncClient:
         known: Mapping[str, type[RemoteError]],
         *,
         slow: bool,
-    ) -> Any:
+    ) -> bytes:
         encoded = wire.encode_arguments(arguments)
         if len(encoded) > self.settings.body_bytes:
             limit = self.settings.body_bytes
@@ -127,9 +127,9 @@ class AsyncClient:
         request_id = self._options.request_id or str(uuid7())
         pending = Pending(request_id, name, lane, encoded, time.time() + self._options.timeout_s, slow)
         reply = await self._transport.request(pending)
-        if "error" in reply:
-            raise wire.decode_error(reply, known, request_id=request_id, method=name)
-        return reply["result"]
+        if reply.result is None:
+            raise wire.decode_error(reply.error or {}, known, request_id=request_id, method=name)
+        return reply.result
 
 
 def idempotency_id(caller: str, key: str) -> UUID:

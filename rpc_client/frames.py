@@ -26,6 +26,8 @@ PUBLISH, RETURN, DELIVER, ACK, NACK = 40, 50, 60, 80, 120
 BUFFER_BYTES = 1 << 20
 """With more than this waiting for the socket, a publisher waits for it too."""
 ALIVE_EVERY_S = 1.0
+ACKNOWLEDGE_AFTER_S = 0.002
+"""Far less than a message takes to be redelivered, and enough to save most of the writes to the socket."""
 
 _FRAME = struct.Struct(">BHI")
 _METHOD = struct.Struct(">HH")
@@ -166,6 +168,7 @@ class Socket(TransportFactory):
         self._reader: _Reader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._acknowledgements: list[bytes] = []
         self.frame_max = 131_072
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -227,9 +230,20 @@ class Socket(TransportFactory):
             frames += [_FRAME.pack(BODY, channel, len(part)), part, b"\xce"]
         self._checked().write(b"".join(frames))
 
-    def acknowledge(self, channel: int, tag: int) -> None:
-        """Tell the broker that a message is done with. ConnectionError when it cannot be told any more."""
-        self._checked().write(_ACK.pack(METHOD, channel, 13, BASIC, ACK, tag, 0, FRAME_END))
+    def acknowledge_soon(self, channel: int, tag: int) -> None:
+        """Tell the broker that a message is done with, in a moment and with others: nobody waits for it.
+
+        What was published in this tick is on its way by then. If the connection is lost first, the message comes again.
+        """
+        if not self._acknowledgements:
+            asyncio.get_running_loop().call_later(ACKNOWLEDGE_AFTER_S, self.acknowledge_now)
+        self._acknowledgements.append(_ACK.pack(METHOD, channel, 13, BASIC, ACK, tag, 0, FRAME_END))
+
+    def acknowledge_now(self) -> None:
+        """Tell it of those that wait to be told."""
+        frames, self._acknowledgements = self._acknowledgements, []
+        if self._writer is not None and not self.closing:
+            self._writer.write(b"".join(frames))
 
     def _checked(self) -> asyncio.StreamWriter:
         if self._writer is None or self.closing:

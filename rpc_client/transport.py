@@ -50,7 +50,7 @@ class Pending:
     """On the clock of ``time.time``."""
     slow: bool = False
     """It travels alone: a message goes to one worker, and companions would wait for it there."""
-    reply: asyncio.Future[dict[str, Any]] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    reply: asyncio.Future[wire.Reply] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     attempt: int = 0
 
     @property
@@ -99,7 +99,7 @@ class Transport:
         )
         self._closed = False
 
-    async def request(self, call: Pending) -> dict[str, Any]:
+    async def request(self, call: Pending) -> wire.Reply:
         """Send a call and wait for its reply. OutcomeUnknown at its deadline, Unroutable when nobody serves it."""
         if self._closed:
             raise Disconnected("this client is closed", request_id=call.id, method=call.method)
@@ -129,7 +129,7 @@ class Transport:
             task.cancel()
         await self._link.stop()
 
-    async def _join(self, first: Pending, call: Pending) -> dict[str, Any]:
+    async def _join(self, first: Pending, call: Pending) -> wire.Reply:
         """Wait with the same call that is on its way already, under the same id."""
         if (first.method, first.arguments) != (call.method, call.arguments):
             message = f"request id {call.id} belongs to a call of {first.method} that still waits for its reply"
@@ -232,11 +232,11 @@ class Transport:
             return
         for line in message.body.split(b"\n"):
             try:
-                reply = wire.decode_reply(line)
+                reply = wire.read_reply(line)
             except ValueError:
                 log.exception("a reply that cannot be read was dropped")
                 continue
-            call = self._pending.get(reply.get("id") or "")
+            call = self._pending.get(reply.id or "")
             if call is not None and not call.reply.done():
                 call.reply.set_result(reply)
 
@@ -294,7 +294,7 @@ async def _never(_: DeliveredMessage) -> None:
     """The driver wants a consumer; its messages come past it."""
 
 
-def _expire(reply: asyncio.Future[dict[str, Any]]) -> None:
+def _expire(reply: asyncio.Future[wire.Reply]) -> None:
     if not reply.done():
         reply.set_exception(TimeoutError())
 

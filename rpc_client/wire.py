@@ -239,6 +239,25 @@ def encode_reply(request_id: str | None, outcome: str) -> bytes:
     return f'{{"id":{shown},{outcome}'.encode()
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply line: the JSON of the result, or the error's fields."""
+
+    id: str | None
+    result: bytes | None
+    error: dict[str, Any] | None
+
+
+def read_reply(line: bytes) -> Reply:
+    """One reply line. A result as our workers write it is found by its place, and read only once, into its type."""
+    if line.startswith(b'{"id":"') and line[43:54] == b'","result":' and line.endswith(b"}"):
+        return Reply(line[7:43].decode(), line[54:-1], None)
+    fields = decode_reply(line)
+    if "error" in fields:
+        return Reply(fields.get("id"), None, fields)
+    return Reply(fields.get("id"), orjson.dumps(fields["result"]), None)
+
+
 def decode_reply(line: bytes) -> dict[str, Any]:
     """One reply line as a dict. ValueError when it is not one."""
     reply = orjson.loads(line)

@@ -27,14 +27,14 @@ class DirectTransport:
         self.replies: list[bytes] = []
         self.dead: list[Any] = []
 
-    async def request(self, call: Pending) -> dict[str, Any]:
+    async def request(self, call: Pending) -> wire.Reply:
         line = wire.encode_call(call.id, call.method, call.arguments, int(call.expires_at * 1000), 1)
         origin = Origin(self._caller, "tests", call.id, None, redelivered=False)
         answered = await self._pipeline.answer(line, origin, f"{call.lane}.{call.method}")
         self.dead.extend(answered.dead)
         (reply,) = answered.replies
         self.replies.append(reply)
-        return wire.decode_reply(reply)
+        return wire.read_reply(reply)
 
     async def close(self) -> None:
         pass

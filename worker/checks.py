@@ -13,7 +13,7 @@ import asyncpg
 
 from rpc_client.contract import Method, Record
 from worker.answers import DirectRead, DirectWrite
-from worker.database import AnyConnection
+from worker.database import Connection
 from worker.registry import Family, RegistryError
 from worker.statements import Statement, StatementError
 
@@ -108,7 +108,7 @@ def _parts(text: str) -> dict[str, str]:
     return parts
 
 
-async def check_schema(connection: AnyConnection, served: Served) -> None:
+async def check_schema(connection: Connection, served: Served) -> None:
     """Every statement prepares on this schema, as it stands and as it runs, and yields what its method returns."""
     for statement in served.statements.values():
         columns = await _columns(connection, statement)
@@ -121,7 +121,7 @@ async def check_schema(connection: AnyConnection, served: Served) -> None:
             await _columns(connection, answer.statement)
 
 
-async def _columns(connection: AnyConnection, statement: Statement) -> dict[str, str]:
+async def _columns(connection: Connection, statement: Statement) -> dict[str, str]:
     """A statement's result columns and their types."""
     try:
         prepared = await connection.prepare(statement.sql, timeout=PREPARE_S)

@@ -75,12 +75,9 @@ class Delivery:
         return self.body.count(b"\n") + 1
 
     def acknowledge(self) -> None:
-        """It is done with. If the connection is gone it comes again, and its receipt answers."""
-        try:
-            if not self.channel.is_closed:
-                self.socket.acknowledge(self.channel.number, self.tag)
-        except ConnectionError as error:
-            log.info("an acknowledgement was lost with its connection", error=repr(error))
+        """It is done with and its replies are on their way. Should the connection be gone, it comes again."""
+        if not self.channel.is_closed:
+            self.socket.acknowledge_soon(self.channel.number, self.tag)
 
     async def hand_back(self) -> None:
         """Somebody else, or we later, shall do it."""
@@ -212,6 +209,7 @@ class Consumer:
             _, late = await asyncio.wait(self._running, timeout=self._settings.drain_s)
             for task in late:
                 task.cancel()
+        self.link.socket.acknowledge_now()
 
 
 async def _never(_: DeliveredMessage) -> None:

@@ -1,4 +1,4 @@
-"""The pool, and the two things a story gets: ``Session`` to read with, ``Transaction`` to write with."""
+"""The connections, and the two things a story gets: ``Session`` to read with, ``Transaction`` to write with."""
 
 from __future__ import annotations
 
@@ -12,95 +12,102 @@ import asyncpg
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
-from rpc_client.errors import NotFoundError, Unavailable
+from rpc_client.errors import NotFoundError, RemoteError, Unavailable
 from worker.settings import WorkerSettings
 from worker.statements import Statement
 
 T = TypeVar("T")
-Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
-AnyConnection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Row = asyncpg.Record
 
+CONNECT_S = 10.0
 CLOSE_S = 5.0
 
 
-class _PlainConnection(asyncpg.Connection):
-    """A connection whose state never outlives a transaction, so giving it back needs no round trip to reset it."""
-
-    def get_reset_query(self) -> str:
-        return ""
-
-
 class Database:
-    """A pool of connections; callers queue for them in order of arrival."""
+    """Connections, and whose turn it is: callers queue for them in order of arrival.
+
+    Only transaction-scoped state is ever used, so a connection is handed on as it is: no round trip to reset it.
+    """
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._free = asyncio.Semaphore(settings.pool_size)
-        self._pool: asyncpg.Pool | None = None
+        self._idle: list[Connection] = []
 
     async def __aenter__(self) -> Self:
-        settings = self._settings
-        self._pool = await asyncpg.create_pool(
-            settings.postgres_url.get_secret_value(),
-            min_size=1,
-            max_size=settings.pool_size,
-            connection_class=_PlainConnection,
-            init=_prepare_connection,
-            statement_cache_size=1024,
-            max_cached_statement_lifetime=0,
-            max_cacheable_statement_size=64 << 10,
-            command_timeout=settings.statement_s,
-            timeout=10,
-            server_settings={
-                "application_name": "rowcall worker",
-                "timezone": "UTC",
-                "statement_timeout": str(int(settings.statement_s * 1000)),
-                "lock_timeout": str(int(settings.lock_s * 1000)),
-                "idle_in_transaction_session_timeout": "10000",
-            },
-        )
+        self._idle.append(await self._connect(CONNECT_S))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        pool, self._pool = self._pool, None
-        if pool is None:
-            return
-        try:
-            await asyncio.wait_for(pool.close(), CLOSE_S)
-        except TimeoutError:
-            pool.terminate()
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            try:
+                await connection.close(timeout=CLOSE_S)
+            except (TimeoutError, OSError, asyncpg.InterfaceError):
+                connection.terminate()
 
     @contextlib.asynccontextmanager
     async def connection(self, timeout_s: float) -> AsyncIterator[Connection]:
         """One connection, in order of arrival. Unavailable when none came free in time."""
-        assert self._pool is not None, "the database is not open"
         acquire_s = max(min(timeout_s, self._settings.acquire_s), 0.001)
-        started = time.monotonic()
+        if self._free.locked():
+            await self._wait_for_turn(acquire_s)
+        else:
+            await self._free.acquire()  # at once: nobody is before us
+        connection = None
         try:
-            await asyncio.wait_for(self._free.acquire(), acquire_s)
-        except TimeoutError:
-            message = f"no database connection came free in {acquire_s:.1f} s; all {self._settings.pool_size} are busy"
-            raise Unavailable(message) from None
-        try:
-            left = max(acquire_s - (time.monotonic() - started), 0.1)
-            connection = await self._acquire(self._pool, left)
-            try:
-                yield connection
-            except (TimeoutError, OSError):
-                # Never wait for a server that stopped answering: it would hold this place in the pool.
+            connection = self._take_idle() or await self._connect(acquire_s)
+            yield connection
+        except BaseException as error:
+            # After an error of the server or of a method the session is in order. After anything else it may still be
+            # busy, or its server may have stopped answering: waiting for it would hold this place among the others.
+            if connection is not None and not isinstance(error, asyncpg.PostgresError | RemoteError):
                 connection.terminate()
-                raise
-            finally:
-                await self._pool.release(connection, timeout=CLOSE_S)
+            raise
         finally:
+            if connection is not None and not connection.is_closed():
+                self._idle.append(connection)
             self._free.release()
 
-    async def _acquire(self, pool: asyncpg.Pool, timeout_s: float) -> Connection:
+    async def _wait_for_turn(self, timeout_s: float) -> None:
         try:
-            return await pool.acquire(timeout=timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await self._free.acquire()
+        except TimeoutError:
+            message = f"no database connection came free in {timeout_s:.1f} s; all {self._settings.pool_size} are busy"
+            raise Unavailable(message) from None
+
+    def _take_idle(self) -> Connection | None:
+        """The one that was used last, so that the others may rest; those that died meanwhile are forgotten."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+        return None
+
+    async def _connect(self, timeout_s: float) -> Connection:
+        settings = self._settings
+        try:
+            connection = await asyncpg.connect(
+                settings.postgres_url.get_secret_value(),
+                timeout=timeout_s,
+                statement_cache_size=1024,
+                max_cached_statement_lifetime=0,
+                max_cacheable_statement_size=64 << 10,
+                command_timeout=settings.statement_s,
+                server_settings={
+                    "application_name": "rowcall worker",
+                    "timezone": "UTC",
+                    "statement_timeout": str(int(settings.statement_s * 1000)),
+                    "lock_timeout": str(int(settings.lock_s * 1000)),
+                    "idle_in_transaction_session_timeout": "10000",
+                },
+            )
         except TimeoutError:
             raise ConnectionError(f"PostgreSQL did not answer in {timeout_s:.1f} s") from None
+        await _prepare_connection(connection)
+        return connection
 
     async def fetch(self, sql: str, rows: Sequence[Sequence[object]], *, timeout_s: float) -> list[Row]:
         """Run one statement once for every row of arguments: one round trip, one transaction.
@@ -123,7 +130,7 @@ class Database:
             yield Transaction(connection, statements, expires_at, self._settings.prefix)
 
 
-async def _prepare_connection(connection: asyncpg.Connection) -> None:
+async def _prepare_connection(connection: Connection) -> None:
     """JSON goes in as it is and comes out as Python values."""
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", encoder=lambda value: to_json(value).decode(), decoder=from_json, format="text"

@@ -62,7 +62,8 @@ class MethodQueue:
         self._answer = answer
         self._database = database
         self._waiting: deque[tuple[Sequence[Call], asyncio.Future[None]]] = deque()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running = 0
+        self._tasks: set[asyncio.Task[None]] = set()
         self._seen = self._failed = 0
         self._alone_until = 0.0
 
@@ -73,25 +74,29 @@ class MethodQueue:
 
     async def run(self, calls: Sequence[Call]) -> None:
         """Run these calls as part of the next group."""
-        done = asyncio.get_running_loop().create_future()
+        if not self._waiting and self._running < AT_ONCE:
+            self._running += 1
+            try:
+                return await self._run_distinct(list(calls))
+            finally:
+                self._running -= 1
+                self._start()
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((calls, done))
-        self._start()
-        await done
+        return await done
 
     def _start(self) -> None:
-        while self._waiting and len(self._running) < AT_ONCE:
+        """Make a group of what waits, and run it."""
+        while self._waiting and self._running < AT_ONCE:
             members = [self._waiting.popleft()]
             size = len(members[0][0])
             while self._waiting and size + len(self._waiting[0][0]) <= MAX_CALLS:
                 members.append(self._waiting.popleft())
                 size += len(members[-1][0])
+            self._running += 1
             task = asyncio.create_task(self._run(members))
-            self._running.add(task)
-            task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        self._start()
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _run(self, members: list[tuple[Sequence[Call], asyncio.Future[None]]]) -> None:
         try:
@@ -100,6 +105,8 @@ class MethodQueue:
             for _, done in members:
                 if not done.done():
                     done.set_result(None)
+            self._running -= 1
+            self._start()
 
     async def _run_distinct(self, calls: list[Call]) -> None:
         """Run each id once, in the order of the rows it locks; a second call of an id runs after the first."""

@@ -14,6 +14,7 @@ import structlog
 if TYPE_CHECKING:
     from worker.settings import WorkerSettings
 
+WRITE_AFTER_S = 0.02
 QUIET = ("aiormq", "aio_pika", "asyncio")
 """What their loggers say of a lost connection, our own says better."""
 
@@ -35,7 +36,7 @@ def configure_logs(settings: WorkerSettings) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr)
         if settings.log_format == "console"
-        else structlog.BytesLoggerFactory(TickBuffer(sys.stderr.buffer)),  # type: ignore[arg-type]  # it writes and flushes
+        else structlog.BytesLoggerFactory(LineBuffer(sys.stderr.buffer)),  # type: ignore[arg-type]  # it writes and flushes
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -50,8 +51,8 @@ def quiet_drivers() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-class TickBuffer:
-    """Writes the lines of one tick of the event loop at once: a system call for each would cost as much as a call."""
+class LineBuffer:
+    """Writes lines a few milliseconds' worth at a time: a system call for each would cost as much as a call."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -60,15 +61,15 @@ class TickBuffer:
         atexit.register(self._write_out)
 
     def write(self, line: bytes) -> None:
-        """Keep a line until the tick ends."""
+        """Keep a line for a moment."""
         self._lines.append(line)
 
     def flush(self) -> None:
-        """See to it that what is kept is written when this tick ends; at once where no loop runs."""
+        """See to it that what is kept is written soon; at once where no loop runs."""
         if self._scheduled:
             return
         try:
-            asyncio.get_running_loop().call_soon(self._write_out)
+            asyncio.get_running_loop().call_later(WRITE_AFTER_S, self._write_out)
             self._scheduled = True
         except RuntimeError:
             self._write_out()

@@ -12,7 +12,7 @@ import structlog
 from rpc_client.errors import Conflict, IdempotencyKeyReused, Reason
 from rpc_client.wire import encode_error
 from worker.calls import OTHER_IDS_DAY, Call, Outcome
-from worker.database import AnyConnection, Database
+from worker.database import Connection, Database
 from worker.statements import Statement
 
 LOOKUP_S = 2.0
@@ -108,7 +108,7 @@ class Receipts:
 
 
 async def keep_partitions(
-    connection: AnyConnection, statements: Mapping[str, Statement], *, now: datetime, retention_days: int
+    connection: Connection, statements: Mapping[str, Statement], *, now: datetime, retention_days: int
 ) -> None:
     """Make the coming days' partitions, drop those past retention, and forget other ids by age.
 
@@ -133,7 +133,7 @@ def _partition(day: date) -> str:
     return f"receipts_{day:%Y%m%d}"
 
 
-async def _attach(connection: AnyConnection, name: str, day: date) -> None:
+async def _attach(connection: Connection, name: str, day: date) -> None:
     """Make the table first and attach it then: that never blocks the writes going on. DDL takes no parameters."""
     assert day > OTHER_IDS_DAY
     await connection.execute(f"create table rowcall.{name} (like rowcall.receipts including all)")

@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+import structlog
 from pamqp.commands import Basic
 
 from rpc_client.connection import Link, loss_as_error, open_channel
@@ -28,15 +28,8 @@ if TYPE_CHECKING:
     from worker.settings import WorkerSettings
 
 WAIT_S = 5.0
+log = structlog.get_logger("rowcall.replies")
 WORKER = f"{socket.gethostname()}:{os.getpid()}"
-
-
-@dataclass(slots=True)
-class Parcel:
-    """Replies for one queue that leave together."""
-
-    lines: list[bytes] = field(default_factory=list)
-    sent: asyncio.Task[None] = field(init=False)
 
 
 class Replies:
@@ -50,7 +43,7 @@ class Replies:
             heartbeat_s=settings.heartbeat_s,
             on_up=self._on_up,
         )
-        self._parcels: dict[str, Parcel] = {}
+        self._outbox: dict[str, list[bytes]] = {}
         self._unconfirmed: AbstractChannel | None = None
         self._confirmed: AbstractChannel | None = None
 
@@ -65,36 +58,38 @@ class Replies:
             self.link.drop("a channel closed")
 
     async def send(self, origin: Origin, lines: list[bytes]) -> None:
-        """Hand a message's replies to the socket. Not confirmed: a reply that is lost is asked for again.
+        """Give a message's replies to the socket when this tick ends. Not confirmed: a lost reply is asked for again.
 
         What becomes ready for one reply queue in one tick leaves as one message. Who marked the call with a
         correlation id reads that instead of the lines, and gets a message of its own.
         """
         assert origin.reply_to is not None
+        if not self.link.up.is_set() or self.link.socket.busy:
+            async with asyncio.timeout(WAIT_S):
+                await self.link.up.wait()
+                await self.link.socket.ready()
         if origin.correlation_id is not None and len(lines) == 1:
-            return await self._publish(origin.reply_to, lines, origin.correlation_id)
-        if (parcel := self._parcels.get(origin.reply_to)) is None:
-            parcel = self._parcels[origin.reply_to] = Parcel()
-            parcel.sent = asyncio.create_task(self._send_parcel(origin.reply_to, parcel))
-        parcel.lines.extend(lines)
-        return await asyncio.shield(parcel.sent)
+            self._publish(origin.reply_to, lines, origin.correlation_id)
+            return
+        if not self._outbox:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._outbox.setdefault(origin.reply_to, []).extend(lines)
 
-    async def _send_parcel(self, reply_to: str, parcel: Parcel) -> None:
-        # A task begins in the next tick: by now everything of the last one is in.
-        del self._parcels[reply_to]
-        await self._publish(reply_to, parcel.lines, None)
+    def _flush(self) -> None:
+        outbox, self._outbox = self._outbox, {}
+        try:
+            for reply_to, lines in outbox.items():
+                self._publish(reply_to, lines, None)
+        except ConnectionError as error:
+            log.warning("replies were lost with their connection; they are asked for again", error=repr(error))
 
-    async def _publish(self, reply_to: str, lines: list[bytes], correlation_id: str | None) -> None:
+    def _publish(self, reply_to: str, lines: list[bytes], correlation_id: str | None) -> None:
+        assert self._unconfirmed is not None
         properties = encode_properties(
             content_type="application/json" if len(lines) == 1 else "application/x-ndjson",
             delivery_mode=1,
             correlation_id=correlation_id,
         )
-        if not self.link.up.is_set() or self.link.socket.busy:
-            async with asyncio.timeout(WAIT_S):
-                await self.link.up.wait()
-                await self.link.socket.ready()
-        assert self._unconfirmed is not None
         self.link.socket.publish(self._unconfirmed.number, "", reply_to, properties, b"\n".join(lines))
 
     async def bury(self, letter: DeadLetter, origin: Origin, routing_key: str) -> None:

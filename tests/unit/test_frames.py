@@ -81,14 +81,15 @@ def test_what_is_published_reads_as_the_driver_would_have_written_it(body, prope
     assert all(len(part.value) <= 192 for part in parts)
 
 
-def test_an_acknowledgement_reads_as_the_driver_s():
+async def test_acknowledgements_read_as_the_driver_s_and_leave_together():
     socket, sink = Socket(), Sink()
     socket._writer = sink
 
-    socket.acknowledge(7, 2**40)
-    (ack,) = frames_of(sink.written)
+    socket.acknowledge_soon(7, 2**40)
+    socket.acknowledge_soon(7, 5)
+    socket.acknowledge_now()
 
-    assert (ack.delivery_tag, ack.multiple) == (2**40, False)
+    assert [(ack.delivery_tag, ack.multiple) for ack in frames_of(sink.written)] == [(2**40, False), (5, False)]
 
 
 @given(
@@ -173,4 +174,4 @@ def test_a_text_longer_than_amqp_allows_is_refused():
 
 def test_on_a_closed_connection_nothing_can_be_sent():
     with pytest.raises(ConnectionError):
-        Socket().acknowledge(1, 1)
+        Socket().publish(1, "", "queue", encode_properties(), b"")
