@@ -40,6 +40,13 @@ format: setup  ## Put code and SQL into form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.venv/bench: .venv/ready
+	$(BIN)/python -m pip install --quiet --group bench
+	touch .venv/bench
+
+bench: .venv/bench  ## Beside its peers and beside your own pool (≤ 40 minutes; BENCH_ARGS=--quick: 6; BENCH_JSON=file)
+	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
+
 up: setup  ## Find the three servers or start private ones
 	$(BIN)/rowcall up
 
