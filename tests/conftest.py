@@ -26,7 +26,8 @@ from worker.database import Database
 from worker.migrations import migrate
 from worker.pipeline import Pipeline
 from worker.served import Served, serve
-from worker.servers import Servers, create_database, drop_database, find
+from worker.servers import Servers, create_database, down, drop_database, find
+from worker.servers.records import Records
 from worker.services.platform import family as platform_family
 from worker.settings import WorkerSettings
 
@@ -34,15 +35,22 @@ from worker.settings import WorkerSettings
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
 
 ROOT = Path(__file__).parent.parent
+SERVERS_S = 1500
 RUN = uuid4().hex[:8]
 FAMILIES = [platform_family, accounts_family]
 NAMED = ["worker.services.platform:family", "accounts.services:family"]
 
 
 @pytest.fixture(scope="session")
-async def servers() -> Servers:
-    """The three servers, wherever they are; a missing one is an error, never a skip."""
-    return await find(state=ROOT / ".rowcall", install=os.environ.get("ROWCALL_INSTALL") == "1", say=print)
+async def servers() -> AsyncIterator[Servers]:
+    """The three servers, wherever they are; a missing one is an error, never a skip. Those started for us go again."""
+    state = ROOT / ".rowcall"
+    there = Records(state).file.exists()
+    try:
+        yield await find(state=state, install=os.environ.get("ROWCALL_INSTALL") == "1", say=print)
+    finally:
+        if not there:
+            await down(state=state)
 
 
 @pytest.fixture(scope="session")
@@ -225,3 +233,10 @@ def _secret(text: str):
     from pydantic import SecretStr
 
     return SecretStr(text)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test that needs the servers also waits for their start, and where allowed their installation."""
+    first = next((item for item in items if "servers" in getattr(item, "fixturenames", ())), None)
+    if first is not None:
+        first.add_marker(pytest.mark.timeout(SERVERS_S), append=False)

@@ -18,7 +18,10 @@ from tests.fakes import DirectTransport, RecordedEvents
 from worker.calls import Origin
 from worker.pipeline import Pipeline
 
-ORIGIN = Origin("tests", "tests", None, None, redelivered=False)
+
+def now() -> Origin:
+    """A message that arrives now: nothing may run later than 300 s after its arrival."""
+    return Origin("tests", "tests", None, None, redelivered=False)
 
 
 @pytest.fixture
@@ -41,10 +44,10 @@ def line(request_id: object, method: str, arguments: dict, *, left_s: float = 10
     return encode_call(str(request_id), method, orjson.dumps(arguments), deadline_ms, attempt)
 
 
-async def answer(pipeline: Pipeline, sent: bytes, origin: Origin = ORIGIN) -> bytes:
+async def answer(pipeline: Pipeline, sent: bytes, origin: Origin | None = None) -> bytes:
     method = orjson.loads(sent)["method"]
     lane = "read" if method == "accounts.get_account" else "write"
-    (reply,) = (await pipeline.answer(sent, origin, f"{lane}.{method}")).replies
+    (reply,) = (await pipeline.answer(sent, origin or now(), f"{lane}.{method}")).replies
     return reply
 
 
@@ -276,7 +279,7 @@ async def test_a_pipeline_answers_a_message_s_calls_in_their_order_whatever_the_
         line(uuid4(), "accounts.withdraw", {"account_id": account, "amount": 10_000}),
     ]
 
-    answered = await pipeline.answer(b"\n".join(lines), ORIGIN, "write.accounts.withdraw")
+    answered = await pipeline.answer(b"\n".join(lines), now(), "write.accounts.withdraw")
 
     replies = [decode_reply(reply) for reply in answered.replies]
     assert replies[0]["result"] == 499

@@ -24,7 +24,12 @@ from worker.pipeline import Pipeline
 from worker.served import Served
 from worker.settings import WorkerSettings
 
-ORIGIN = Origin("tests", "tests", None, None, redelivered=False)
+
+def now() -> Origin:
+    """A message that arrives now: nothing may run later than 300 s after its arrival."""
+    return Origin("tests", "tests", None, None, redelivered=False)
+
+
 ACCOUNTS = [f"a-{n}" for n in range(64)]
 
 
@@ -57,7 +62,7 @@ async def send(
     pipeline: Pipeline, method: str, arguments: list[dict[str, Any]], ids: list[UUID] | None = None, attempt: int = 1
 ) -> list[dict[str, Any]]:
     lane = "read" if method == "accounts.get_account" else "write"
-    answered = await pipeline.answer(lines(method, arguments, ids, attempt), ORIGIN, f"{lane}.{method}")
+    answered = await pipeline.answer(lines(method, arguments, ids, attempt), now(), f"{lane}.{method}")
     return [decode_reply(reply) for reply in answered.replies]
 
 
