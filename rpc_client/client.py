@@ -16,8 +16,9 @@ from uuid_utils.compat import uuid7
 from rpc_client import wire
 from rpc_client.contract._record import as_utc
 from rpc_client.errors import InvalidRequest, Reason, RemoteError, UnreadableResult
+from rpc_client.parcels import Pending
 from rpc_client.settings import ClientSettings
-from rpc_client.transport import Pending, Transport, caller_of
+from rpc_client.transport import Transport, caller_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,6 +19,8 @@ from typing import Any
 from aiormq.connection import TransportFactory
 from yarl import URL
 
+from rpc_client.properties import decode_header, read_short, short_string
+
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 FRAME_END = 0xCE
 BASIC = 60
@@ -31,28 +33,9 @@ ACKNOWLEDGE_AFTER_S = 0.002
 
 _FRAME = struct.Struct(">BHI")
 _METHOD = struct.Struct(">HH")
-_HEADER = struct.Struct(">HHQH")
 _ACK = struct.Struct(">BHIHHQBB")
 _TAG = struct.Struct(">QB")
 _HEARTBEAT_FRAME = b"\x08\x00\x00\x00\x00\x00\x00\xce"
-
-# Property name and the bit that says it is there, in the order of the wire. All of these are short strings, but for
-# headers (a table), delivery mode and priority (an octet each) and timestamp (eight octets).
-_PROPERTIES = (
-    ("content_type", 15),
-    ("content_encoding", 14),
-    ("headers", 13),
-    ("delivery_mode", 12),
-    ("priority", 11),
-    ("correlation_id", 10),
-    ("reply_to", 9),
-    ("expiration", 8),
-    ("message_id", 7),
-    ("timestamp", 6),
-    ("type", 5),
-    ("user_id", 4),
-    ("app_id", 3),
-)
 
 log = logging.getLogger("rowcall.frames")
 
@@ -143,7 +126,7 @@ class _Reader(asyncio.StreamReader):
         if message is None:
             return False
         if kind == HEADER:
-            message.size, message.properties = _header(buffer, start)
+            message.size, message.properties = decode_header(buffer, start)
         elif kind == BODY:
             message.parts.append(buffer[start:end])
             message.size -= end - start
@@ -212,7 +195,7 @@ class Socket(TransportFactory):
         self, channel: int, exchange: str, routing_key: str, properties: bytes, body: bytes, *, mandatory: bool = False
     ) -> None:
         """Hand a message to the socket. ConnectionError when there is none any more."""
-        head = b"\x00\x00" + _short(exchange) + _short(routing_key) + (b"\x01" if mandatory else b"\x00")
+        head = b"\x00\x00" + short_string(exchange) + short_string(routing_key) + (b"\x01" if mandatory else b"\x00")
         frames = [
             _FRAME.pack(METHOD, channel, 4 + len(head)),
             b"\x00\x3c\x00\x28",
@@ -251,36 +234,12 @@ class Socket(TransportFactory):
         return self._writer
 
 
-def encode_properties(**given: str | int | None) -> bytes:
-    """A message's properties as they travel: a word of flags, then those that are there."""
-    flags, parts = 0, []
-    for name, bit in _PROPERTIES:
-        value = given.get(name)
-        if value is None:
-            continue
-        flags |= 1 << bit
-        parts.append(bytes((value,)) if isinstance(value, int) else _short(value))
-    return flags.to_bytes(2) + b"".join(parts)
-
-
-def _short(text: str) -> bytes:
-    encoded = text.encode()
-    if len(encoded) > 255:
-        raise ValueError(f"{text[:40]!r}… is longer than the 255 bytes AMQP allows")
-    return bytes((len(encoded),)) + encoded
-
-
-def _text(buffer: bytes, place: int) -> tuple[str, int]:
-    end = place + 1 + buffer[place]
-    return buffer[place + 1 : end].decode("utf-8", "replace"), end
-
-
 def _delivered(buffer: bytes, place: int) -> Message:
     place += 1 + buffer[place]  # the consumer tag
     tag, bits = _TAG.unpack_from(buffer, place)
     place += _TAG.size
     place += 1 + buffer[place]  # the exchange
-    routing_key, _ = _text(buffer, place)
+    routing_key, _ = read_short(buffer, place)
     return Message(routing_key, tag, redelivered=bool(bits & 1))
 
 
@@ -288,24 +247,5 @@ def _returned(buffer: bytes, place: int) -> Message:
     place += 2  # the reply code
     place += 1 + buffer[place]  # its text
     place += 1 + buffer[place]  # the exchange
-    routing_key, _ = _text(buffer, place)
+    routing_key, _ = read_short(buffer, place)
     return Message(routing_key, returned=True)
-
-
-def _header(buffer: bytes, place: int) -> tuple[int, dict[str, str]]:
-    """A message's size and those of its properties that are text."""
-    _, _, size, flags = _HEADER.unpack_from(buffer, place)
-    place += _HEADER.size
-    properties: dict[str, str] = {}
-    for name, bit in _PROPERTIES:
-        if not flags & (1 << bit):
-            continue
-        if name == "headers":
-            place += 4 + int.from_bytes(buffer[place : place + 4])
-        elif name in {"delivery_mode", "priority"}:
-            place += 1
-        elif name == "timestamp":
-            place += 8
-        else:
-            properties[name], place = _text(buffer, place)
-    return size, properties

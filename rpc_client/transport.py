@@ -11,9 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import time
-from collections.abc import Coroutine, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
@@ -23,7 +22,9 @@ import aiormq.exceptions
 from rpc_client import wire
 from rpc_client.connection import Link, open_channel
 from rpc_client.errors import Disconnected, IdempotencyKeyReused, OutcomeUnknown, Unroutable
-from rpc_client.frames import HotChannel, Message, encode_properties
+from rpc_client.frames import HotChannel, Message
+from rpc_client.parcels import Pending, parcels
+from rpc_client.properties import encode_properties
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractConnection
@@ -36,36 +37,6 @@ SETTLED_S = 2.0
 LOOK_TIMEOUT_S = 1.0
 
 log = logging.getLogger("rowcall.transport")
-
-
-@dataclass(slots=True)
-class Pending:
-    """A call that somebody waits for."""
-
-    id: str
-    method: str
-    lane: str
-    arguments: bytes
-    expires_at: float
-    """On the clock of ``time.time``."""
-    slow: bool = False
-    """It travels alone: a message goes to one worker, and companions would wait for it there."""
-    reply: asyncio.Future[wire.Reply] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    attempt: int = 0
-
-    @property
-    def left_s(self) -> float:
-        """The time left until its deadline."""
-        return self.expires_at - time.time()
-
-    @property
-    def waits(self) -> bool:
-        """Whether sending it (again) can still help."""
-        return not self.reply.done() and self.left_s > 0
-
-    def line(self) -> bytes:
-        """Itself as it travels."""
-        return wire.encode_call(self.id, self.method, self.arguments, int(self.expires_at * 1000), self.attempt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +158,7 @@ class Transport:
     def _flush(self) -> None:
         outbox, self._outbox = self._outbox, {}
         for routing_key, calls in outbox.items():
-            for parcel in _parcels(calls):
+            for parcel in parcels(calls):
                 self._publish(routing_key, parcel)
 
     def _publish(self, routing_key: str, calls: list[Pending]) -> None:
@@ -297,21 +268,6 @@ async def _never(_: DeliveredMessage) -> None:
 def _expire(reply: asyncio.Future[wire.Reply]) -> None:
     if not reply.done():
         reply.set_exception(TimeoutError())
-
-
-def _parcels(calls: list[Pending]) -> Iterator[list[Pending]]:
-    """Calls of one method, put together as far as a message may go: by number, by size, and a slow one alone."""
-    parcel: list[Pending] = []
-    size = 0
-    for call in calls:
-        grown = size + len(call.arguments) + wire.LINE_OVERHEAD
-        if parcel and (len(parcel) == wire.MAX_CALLS or grown > wire.MAX_PARCEL_BYTES or call.slow):
-            yield parcel
-            parcel, size = [], 0
-        parcel.append(call)
-        size += len(call.arguments) + wire.LINE_OVERHEAD
-    if parcel:
-        yield parcel
 
 
 def caller_of(settings: ClientSettings) -> str:

@@ -12,7 +12,7 @@ from worker.calls import Origin
 from worker.events import complete_events, messages
 
 if TYPE_CHECKING:
-    from rpc_client.transport import Pending
+    from rpc_client.parcels import Pending
     from worker.calls import Call, Outcome
     from worker.pipeline import Pipeline
     from worker.served import Served

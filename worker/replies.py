@@ -16,7 +16,7 @@ import structlog
 from pamqp.commands import Basic
 
 from rpc_client.connection import Link, loss_as_error, open_channel
-from rpc_client.frames import encode_properties
+from rpc_client.properties import encode_properties
 from rpc_client.wire import Names
 
 if TYPE_CHECKING:

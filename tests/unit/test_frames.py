@@ -15,7 +15,8 @@ from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
-from rpc_client.frames import HotChannel, Message, Socket, _Reader, encode_properties
+from rpc_client.frames import HotChannel, Message, Socket, _Reader
+from rpc_client.properties import encode_properties
 
 TEXT = st.text(min_size=1, max_size=60)
 PROPERTIES = st.fixed_dictionaries(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from rpc_client.transport import Pending, _parcels
+from rpc_client.parcels import Pending, parcels
 
 
 def calls(*sizes: int, slow: bool = False) -> list[Pending]:
@@ -13,7 +13,7 @@ def calls(*sizes: int, slow: bool = False) -> list[Pending]:
 
 
 async def sizes(pending: list[Pending]) -> list[int]:
-    return [len(parcel) for parcel in _parcels(pending)]
+    return [len(parcel) for parcel in parcels(pending)]
 
 
 async def test_sixty_four_small_calls_fit_and_one_more_does_not():

@@ -1,0 +1,68 @@
+"""A message's properties and short strings, as AMQP 0-9-1 writes them."""
+
+from __future__ import annotations
+
+import struct
+
+_HEADER = struct.Struct(">HHQH")
+
+# Property name and the bit that says it is there, in the order of the wire. All of these are short strings, but for
+# headers (a table), delivery mode and priority (an octet each) and timestamp (eight octets).
+_PROPERTIES = (
+    ("content_type", 15),
+    ("content_encoding", 14),
+    ("headers", 13),
+    ("delivery_mode", 12),
+    ("priority", 11),
+    ("correlation_id", 10),
+    ("reply_to", 9),
+    ("expiration", 8),
+    ("message_id", 7),
+    ("timestamp", 6),
+    ("type", 5),
+    ("user_id", 4),
+    ("app_id", 3),
+)
+
+
+def encode_properties(**given: str | int | None) -> bytes:
+    """A message's properties as they travel: a word of flags, then those that are there."""
+    flags, parts = 0, []
+    for name, bit in _PROPERTIES:
+        value = given.get(name)
+        if value is None:
+            continue
+        flags |= 1 << bit
+        parts.append(bytes((value,)) if isinstance(value, int) else short_string(value))
+    return flags.to_bytes(2) + b"".join(parts)
+
+
+def short_string(text: str) -> bytes:
+    encoded = text.encode()
+    if len(encoded) > 255:
+        raise ValueError(f"{text[:40]!r}… is longer than the 255 bytes AMQP allows")
+    return bytes((len(encoded),)) + encoded
+
+
+def read_short(buffer: bytes, place: int) -> tuple[str, int]:
+    end = place + 1 + buffer[place]
+    return buffer[place + 1 : end].decode("utf-8", "replace"), end
+
+
+def decode_header(buffer: bytes, place: int) -> tuple[int, dict[str, str]]:
+    """A message's size and those of its properties that are text."""
+    _, _, size, flags = _HEADER.unpack_from(buffer, place)
+    place += _HEADER.size
+    properties: dict[str, str] = {}
+    for name, bit in _PROPERTIES:
+        if not flags & (1 << bit):
+            continue
+        if name == "headers":
+            place += 4 + int.from_bytes(buffer[place : place + 4])
+        elif name in {"delivery_mode", "priority"}:
+            place += 1
+        elif name == "timestamp":
+            place += 8
+        else:
+            properties[name], place = read_short(buffer, place)
+    return size, properties
