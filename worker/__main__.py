@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import sys
 
+import asyncpg
 import uvloop
 from pydantic import ValidationError
 
@@ -18,10 +19,11 @@ from worker.settings import WorkerSettings
 from worker.statements import StatementError
 
 EX_CONFIG = 78
+EX_TEMPFAIL = 75
 
 
 def main() -> int:
-    """Serve until told to stop. 78 when something must be put right first."""
+    """Serve until told to stop. 78 when something must be put right first, 75 when trying again may help."""
     parser = argparse.ArgumentParser(prog="rowcall worker", description="Serve calls until SIGTERM.")
     parser.add_argument(
         "--processes", type=int, default=1, help="how many, each with its own pool; a dead one is replaced"
@@ -40,6 +42,15 @@ def main() -> int:
     except (RegistryError, StatementError, MigrationError, SetupRefusedError, ValidationError) as error:
         print(f"rowcall worker: {error}", file=sys.stderr)
         return EX_CONFIG
+    except (asyncpg.InvalidCatalogNameError, asyncpg.InvalidAuthorizationSpecificationError) as error:
+        print(
+            f"rowcall worker: PostgreSQL: {error}; `rowcall up` makes a database, ROWCALL_POSTGRES_URL names another",
+            file=sys.stderr,
+        )
+        return EX_CONFIG
+    except (asyncpg.PostgresError, OSError) as error:
+        print(f"rowcall worker: PostgreSQL cannot be used now: {error}", file=sys.stderr)
+        return EX_TEMPFAIL
     return 0
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from rpc_client import AsyncClient
 from tests.conftest import environment
+from worker.servers import drop_database
 from worker.settings import WorkerSettings
 
 ROWCALL = Path(sys.executable).parent / "rowcall"
@@ -153,6 +154,28 @@ async def test_a_family_that_is_none_keeps_the_worker_from_starting(rowcall, fam
 
     assert ran.code == 78
     assert families in ran.err
+
+
+async def test_up_writes_the_addresses_that_the_other_commands_read(rowcall, settings, servers, tmp_path):
+    ran = await rowcall("up", ROWCALL_POSTGRES_URL=servers.postgres_url)
+    written = dict(line.split("=", 1) for line in (tmp_path / ".rowcall" / "env").read_text().splitlines())
+    database = written["ROWCALL_POSTGRES_URL"].rsplit("/", 1)[1]
+    try:
+        assert ran.code == 0, ran.err
+        assert written["ROWCALL_PREFIX"].startswith("rowcall-")
+        assert database == written["ROWCALL_PREFIX"].replace("-", "_")
+        assert (await rowcall("down")).code == 0
+        assert not (tmp_path / ".rowcall" / "env").exists()
+    finally:
+        await drop_database(servers.postgres_url, database)
+
+
+async def test_a_worker_without_its_database_says_so_in_one_line(rowcall, settings):
+    ran = await rowcall("worker", ROWCALL_POSTGRES_URL=settings.postgres_url.get_secret_value() + "_none")
+
+    assert ran.code == 78
+    assert "does not exist; `rowcall up` makes a database" in ran.err
+    assert ran.err.count("\n") == 1
 
 
 async def test_several_processes_are_kept_running_and_end_together(settings, client, tmp_path, worker):

@@ -35,13 +35,19 @@ async def _up(install: bool) -> None:
         "ROWCALL_REDIS_URL": found.redis_url,
         "ROWCALL_PREFIX": name,
     }
-    ENV_FILE.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
-    ENV_FILE.chmod(0o600)
+    _write_env(lines)
     for kind, place in found.chosen.items():
         out.print(f"[bold]{kind}[/bold]: {place}")
     for key, value in lines.items():
         out.print(f"{key}={value}", markup=False, soft_wrap=True)
     out.print(f"Written to {ENV_FILE}, which rowcall reads in this folder. Next: rowcall worker")
+
+
+def _write_env(lines: dict[str, str]) -> None:
+    """For the other commands; for their user's eyes only, since addresses may hold passwords."""
+    STATE_DIRECTORY.mkdir(mode=0o700, exist_ok=True)
+    ENV_FILE.touch(mode=0o600)
+    ENV_FILE.write_text("".join(f"{key}={value}\n" for key, value in lines.items()), encoding="utf-8")
 
 
 def down() -> None:
