@@ -1,7 +1,11 @@
-"""What a client can be told, through ``ROWCALL_…`` in the environment, ``.env`` or a directory of secret files."""
+"""What a client can be told, through ``ROWCALL_…`` in the environment or ``.env``.
+
+Secrets may lie in files of those names too, in the directory that ``ROWCALL_SECRETS_DIR`` names.
+"""
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 from pydantic import Field, SecretStr, field_validator
@@ -17,6 +21,7 @@ class ClientSettings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="ROWCALL_",
         env_file=(f"{STATE}/env", ".env"),
+        secrets_dir=os.environ.get("ROWCALL_SECRETS_DIR"),
         extra="ignore",
         frozen=True,
         hide_input_in_errors=True,

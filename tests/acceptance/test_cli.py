@@ -137,6 +137,15 @@ async def test_settings_are_told_with_their_source_and_without_passwords(rowcall
     assert "secret" not in ran.out
 
 
+async def test_a_secret_may_lie_in_a_file(rowcall, tmp_path):
+    (tmp_path / "rowcall_encryption_note").write_text("not a setting")
+    (tmp_path / "rowcall_drain_s").write_text("7")
+
+    config = json.loads((await rowcall("config", "--json", ROWCALL_SECRETS_DIR=str(tmp_path))).out)
+
+    assert config["drain_s"] == {"value": "7.0", "source": str(tmp_path)}
+
+
 async def test_a_setting_that_is_none_is_named(rowcall):
     ran = await rowcall("config", ROWCALL_POOL_SIZE="many")
 
@@ -199,6 +208,26 @@ async def test_several_processes_are_kept_running_and_end_together(settings, cli
 
     assert await asyncio.wait_for(process.wait(), 30) == 0
     assert log.read_text().count('"stopped"') == 2
+
+
+async def test_a_worker_starts_anew_when_code_changes(settings, tmp_path, worker):
+    log, code = tmp_path / "reload.log", tmp_path / "family.py"
+    with log.open("w") as output:
+        process = await asyncio.create_subprocess_exec(
+            ROWCALL, "worker", "--reload", stderr=output, env=environment(settings), cwd=tmp_path
+        )
+    try:
+        async with asyncio.timeout(50):
+            while '"consuming"' not in log.read_text():
+                await asyncio.sleep(0.05)
+            code.write_text("# changed\n")
+            while log.read_text().count('"consuming"') < 2:
+                await asyncio.sleep(0.05)
+    finally:
+        process.terminate()
+
+    assert await asyncio.wait_for(process.wait(), 30) == 0
+    assert '"code changed; starting anew"' in log.read_text()
 
 
 async def test_health_and_readiness_are_served(start_worker, settings):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -51,4 +52,7 @@ def source(name: str) -> str:
     for file in reversed(files):
         if any(variable == key.upper() for key in dotenv_values(file)):
             return str(file)
+    directory = WorkerSettings.model_config.get("secrets_dir")
+    if isinstance(directory, str) and any(variable == file.name.upper() for file in Path(directory).iterdir()):
+        return directory
     return "default"
