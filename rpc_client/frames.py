@@ -23,6 +23,7 @@ from rpc_client.properties import decode_header, read_short, short_string
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 FRAME_END = 0xCE
+CONNECTION, BLOCKED, UNBLOCKED = 10, 60, 61
 BASIC = 60
 PUBLISH, RETURN, DELIVER, ACK, NACK = 40, 50, 60, 80, 120
 BUFFER_BYTES = 1 << 20
@@ -75,6 +76,7 @@ class _Reader(asyncio.StreamReader):
         self._channels = channels
         self._rest = b""
         self.saw_hot = False
+        self.blocked = False
 
     def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # what an event loop feeds is bytes
         buffer = self._rest + data if self._rest else bytes(data)
@@ -85,6 +87,8 @@ class _Reader(asyncio.StreamReader):
             if end > len(buffer):
                 break
             channel = self._channels.get(number)
+            if number == 0 and kind == METHOD:
+                self._look(*_METHOD.unpack_from(buffer, place + _FRAME.size))
             if channel is not None and self._took(channel, kind, buffer, place + _FRAME.size, end - 1):
                 if cold_from < place:
                     super().feed_data(buffer[cold_from:place])
@@ -104,6 +108,11 @@ class _Reader(asyncio.StreamReader):
         if self.saw_hot:
             self.saw_hot = False
             super().feed_data(_HEARTBEAT_FRAME)
+
+    def _look(self, group: int, method: int) -> None:
+        """Learn from a frame that is the driver's whether the broker reads what we publish."""
+        if group == CONNECTION and method in {BLOCKED, UNBLOCKED}:
+            self.blocked = method == BLOCKED
 
     def _took(self, channel: HotChannel, kind: int, buffer: bytes, start: int, end: int) -> bool:
         """Whether this frame was a hot one."""
@@ -176,6 +185,11 @@ class Socket(TransportFactory):
     def closing(self) -> bool:
         """Whether nothing can be sent any more."""
         return self._writer is None or self._writer.transport.is_closing()
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker, in an alarm, reads nothing that is published here."""
+        return self._reader is not None and self._reader.blocked
 
     def take_over(self, channel: int, hot: HotChannel) -> None:
         """From now on the hot frames of this channel go there."""

@@ -17,6 +17,7 @@ class Proxy:
         self._target = (host, port)
         self._open: set[asyncio.StreamWriter] = set()
         self._to_refuse: float = 0
+        self._unheard: bytes | None = None
         self.round_trips = 0
         """How often the client spoke after the server had."""
         self.sent = bytearray()
@@ -32,6 +33,10 @@ class Proxy:
         self._to_refuse = connections
         self.cut()
 
+    def swallow(self, mark: bytes) -> None:
+        """On a connection on which the client says this, let nothing that it says through from there on."""
+        self._unheard = mark
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._to_refuse > 0:
             self._to_refuse -= 1
@@ -44,12 +49,16 @@ class Proxy:
 
         async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, client: bool) -> None:
             nonlocal client_spoke_last
+            muted = False
             with contextlib.suppress(ConnectionError):
                 while data := await source.read(1 << 16):
                     if client and not client_spoke_last:
                         self.round_trips += 1
                     client_spoke_last = client
                     (self.sent if client else self.received).extend(data)
+                    muted = muted or (client and self._unheard is not None and self._unheard in data)
+                    if muted:
+                        continue
                     sink.write(data)
                     await sink.drain()
             sink.close()

@@ -1,4 +1,4 @@
-"""``Consumer``: takes messages, lets the pipeline answer them, replies, and only then acknowledges."""
+"""``Consumer``: takes messages, lets the pipeline answer them, and acknowledges those whose replies the broker has."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Delivery:
         return self.body.count(b"\n") + 1
 
     def acknowledge(self) -> None:
-        """It is done with and its replies are on their way. Should the connection be gone, it comes again."""
+        """It is done with and the broker has its replies. Should the connection be gone, it comes again."""
         if not self.channel.is_closed:
             self.socket.acknowledge_soon(self.channel.number, self.tag)
 

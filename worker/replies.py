@@ -1,6 +1,8 @@
 """Publishes replies and dead letters, on a connection of its own.
 
 In a memory alarm the broker stops reading from a connection that publishes; acknowledgements must still get through.
+Two connections have no order between them, though: when this process dies with both, the broker may have taken an
+acknowledgement and lose the reply that was written before it. So a request is acknowledged once its reply is confirmed.
 """
 
 from __future__ import annotations
@@ -8,7 +10,10 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -16,6 +21,7 @@ import structlog
 from pamqp.commands import Basic
 
 from rpc_client.connection import Link, loss_as_error, open_channel
+from rpc_client.frames import HotChannel
 from rpc_client.properties import encode_properties
 from rpc_client.wire import Names
 
@@ -28,8 +34,32 @@ if TYPE_CHECKING:
     from worker.settings import WorkerSettings
 
 WAIT_S = 5.0
-log = structlog.get_logger("rowcall.replies")
+"""Also how long a confirm is waited for in an alarm, where none comes: acknowledging without it makes room."""
+SWEEP_S = 1.0
 WORKER = f"{socket.gethostname()}:{os.getpid()}"
+
+log = structlog.get_logger("rowcall.replies")
+
+
+@dataclass(slots=True)
+class Parcel:
+    """The replies of one message, and who waits until the broker has it."""
+
+    reply_to: str
+    correlation_id: str | None
+    lines: list[bytes] = field(default_factory=list)
+    waiting: list[asyncio.Future[None]] = field(default_factory=list)
+    published_at: float = 0.0
+
+    def settle(self, error: ConnectionError | None = None) -> None:
+        """Let those that wait go on."""
+        for waiter in self.waiting:
+            if waiter.done():
+                continue
+            if error is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(error)
 
 
 class Replies:
@@ -43,54 +73,94 @@ class Replies:
             heartbeat_s=settings.heartbeat_s,
             on_up=self._on_up,
         )
-        self._outbox: dict[str, list[bytes]] = {}
-        self._unconfirmed: AbstractChannel | None = None
-        self._confirmed: AbstractChannel | None = None
+        self._outbox: dict[str, Parcel] = {}
+        self._flying: dict[int, Parcel] = {}
+        """What the broker has not confirmed yet, by the number of its publish on this channel; the oldest first."""
+        self._published = 0
+        self._hot: AbstractChannel | None = None
+        self._dead: AbstractChannel | None = None
+        self._sweeping: asyncio.TimerHandle | None = None
 
     async def _on_up(self, connection: AbstractConnection) -> None:
-        self._unconfirmed = await open_channel(connection, confirms=False)
-        self._confirmed = await open_channel(connection)
-        for channel in (self._unconfirmed, self._confirmed):
-            channel.closing.add_done_callback(self._on_channel_closed)
+        self._hot = await open_channel(connection)
+        self._dead = await open_channel(connection)
+        self._published = 0
+        self.link.socket.take_over(self._hot.number, HotChannel(lambda _: None, self._on_confirm))
+        for channel in (self._hot, self._dead):
+            channel.closing.add_done_callback(partial(self._on_channel_closed, channel))
 
-    def _on_channel_closed(self, _: object) -> None:
+    def _on_channel_closed(self, channel: AbstractChannel, _: object) -> None:
+        """What was not confirmed may be lost: its requests shall be delivered again."""
+        if channel not in {self._hot, self._dead}:
+            return
+        flying, self._flying = self._flying, {}
+        for parcel in flying.values():
+            parcel.settle(ConnectionError("the connection was lost before the broker had the reply"))
         if self.link.up.is_set():
             self.link.drop("a channel closed")
 
     async def send(self, origin: Origin, lines: list[bytes]) -> None:
-        """Give a message's replies to the socket when this tick ends. Not confirmed: a lost reply is asked for again.
+        """Publish a message's replies when this tick ends, and wait until the broker has them.
 
         What becomes ready for one reply queue in one tick leaves as one message. Who marked the call with a
-        correlation id reads that instead of the lines, and gets a message of its own.
+        correlation id reads that instead of the lines, and gets a message of its own. Raises ConnectionError when
+        the replies may be lost.
         """
         assert origin.reply_to is not None
         if not self.link.up.is_set() or self.link.socket.busy:
             async with asyncio.timeout(WAIT_S):
                 await self.link.up.wait()
                 await self.link.socket.ready()
+        taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if origin.correlation_id is not None and len(lines) == 1:
-            self._publish(origin.reply_to, lines, origin.correlation_id)
-            return
-        if not self._outbox:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._outbox.setdefault(origin.reply_to, []).extend(lines)
+            self._publish(Parcel(origin.reply_to, origin.correlation_id, lines, [taken]))
+        else:
+            if not self._outbox:
+                asyncio.get_running_loop().call_soon(self._flush)
+            parcel = self._outbox.setdefault(origin.reply_to, Parcel(origin.reply_to, None))
+            parcel.lines.extend(lines)
+            parcel.waiting.append(taken)
+        await taken
 
     def _flush(self) -> None:
         outbox, self._outbox = self._outbox, {}
-        try:
-            for reply_to, lines in outbox.items():
-                self._publish(reply_to, lines, None)
-        except ConnectionError as error:
-            log.warning("replies were lost with their connection; they are asked for again", error=repr(error))
+        for parcel in outbox.values():
+            self._publish(parcel)
 
-    def _publish(self, reply_to: str, lines: list[bytes], correlation_id: str | None) -> None:
-        assert self._unconfirmed is not None
+    def _publish(self, parcel: Parcel) -> None:
+        assert self._hot is not None
         properties = encode_properties(
-            content_type="application/json" if len(lines) == 1 else "application/x-ndjson",
+            content_type="application/json" if len(parcel.lines) == 1 else "application/x-ndjson",
             delivery_mode=1,
-            correlation_id=correlation_id,
+            correlation_id=parcel.correlation_id,
         )
-        self.link.socket.publish(self._unconfirmed.number, "", reply_to, properties, b"\n".join(lines))
+        try:
+            self.link.socket.publish(self._hot.number, "", parcel.reply_to, properties, b"\n".join(parcel.lines))
+        except ConnectionError as error:
+            parcel.settle(error)
+            return
+        self._published += 1
+        parcel.published_at = time.monotonic()
+        self._flying[self._published] = parcel
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
+
+    def _on_confirm(self, number: int, multiple: bool, taken: bool) -> None:  # noqa: FBT001 - the frame's own fields
+        numbers = [n for n in self._flying if n <= number] if multiple else [number]
+        for flown in numbers:
+            parcel = self._flying.pop(flown, None)
+            if parcel is not None:
+                parcel.settle(None if taken else ConnectionError("the broker refused a reply"))
+
+    def _sweep(self) -> None:
+        """In an alarm, wait no longer for old confirms. Else they come, or the connection turns out to be lost."""
+        self._sweeping = None
+        old = time.monotonic() - WAIT_S
+        if self.link.socket.blocked:
+            for number in [n for n, parcel in self._flying.items() if parcel.published_at < old]:
+                self._flying.pop(number).settle()
+        if self._flying:
+            self._sweeping = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
 
     async def bury(self, letter: DeadLetter, origin: Origin, routing_key: str) -> None:
         """Put a dead letter into its queue and wait until the broker has it."""
@@ -98,8 +168,8 @@ class Replies:
         with loss_as_error():
             async with asyncio.timeout(WAIT_S):
                 await self.link.up.wait()
-                assert self._confirmed is not None
-                await self._confirmed.basic_publish(
+                assert self._dead is not None
+                await self._dead.basic_publish(
                     letter.body,
                     exchange=self._names.dead,
                     routing_key=routing_key,

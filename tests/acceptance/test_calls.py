@@ -96,6 +96,26 @@ async def test_a_killed_worker_fails_no_call_and_doubles_none(start_worker, clie
     assert await sql.fetchval("select count(*) from accounts.entries") == 400
 
 
+async def test_a_reply_that_never_reached_the_broker_is_given_by_the_next_worker(start_worker, client, settings, sql):
+    """A killed worker's reply may die with its connection after its acknowledgement got through on the other one."""
+    accounts = AsyncAccounts(client.with_options(timeout_s=30))
+    async with proxied(settings.amqp_urls[0]) as (proxy, url):
+        doomed = await start_worker(ROWCALL_AMQP_URL=url)
+        await accounts.open_account("a-1", "me")
+        proxy.swallow(f"{settings.prefix}.replies.".encode())
+        waiting = asyncio.ensure_future(accounts.deposit("a-1", 5))
+        async with asyncio.timeout(10):
+            while await sql.fetchval("select balance from accounts.accounts") != 5:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)  # whatever it might tell the broker now, it has told
+
+        doomed.process.kill()
+        await start_worker()
+
+        assert await waiting == 5
+    assert await sql.fetchval("select balance from accounts.accounts") == 5
+
+
 async def test_a_stopped_worker_finishes_what_runs(start_worker, client, sql):
     accounts = AsyncAccounts(client.with_options(timeout_s=30))
     first = await start_worker()

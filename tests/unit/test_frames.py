@@ -176,3 +176,14 @@ def test_a_text_longer_than_amqp_allows_is_refused():
 def test_on_a_closed_connection_nothing_can_be_sent():
     with pytest.raises(ConnectionError):
         Socket().publish(1, "", "queue", encode_properties(), b"")
+
+
+async def test_an_alarm_at_the_broker_is_seen_begin_and_end():
+    socket = Socket()
+    socket._reader = reader = _Reader({})
+    seen = []
+    for frame in (commands.Connection.Blocked("low on memory"), Heartbeat(), commands.Connection.Unblocked()):
+        reader.feed_data(pamqp.frame.marshal(frame, 0))
+        seen.append(socket.blocked)
+
+    assert seen == [True, True, False]
