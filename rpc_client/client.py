@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 
 import orjson
 from pydantic import ValidationError
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from rpc_client import wire
 from rpc_client.contract._record import as_utc
@@ -99,8 +99,7 @@ class AsyncClient:
     async def call(self, method: Method[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
         """Send a call of a declared method and return its typed result."""
         arguments = {name: _sendable(value) for name, value in method.bind(args, kwargs).items()}
-        known = {error.__name__: error for error in method.raises}
-        reply = await self._exchange(method.name, method.lane, arguments, known, slow=method.slow)
+        reply = await self._exchange(method.name, method.lane, arguments, method.errors, slow=method.slow)
         try:
             return method.result.validate_json(reply)
         except ValidationError as error:

@@ -6,6 +6,7 @@ receipt holds, so the first reply and every repeat are the same bytes.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -141,7 +142,7 @@ def allowed(method: Method[..., Any], error: Exception) -> Exception:
 
 def time_for(calls: Sequence[Call]) -> float:
     """The time a run may take: what its most pressed call has left; a group at most a second, then each goes alone."""
-    least = min(call.left_s for call in calls)
+    least = min([call.expires_at for call in calls]) - time.time()
     return least if len(calls) == 1 else min(least, GROUP_S)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Protocol
-from uuid import UUID, uuid4, uuid5
+from uuid import uuid4, uuid5
 
 import orjson
 
@@ -24,7 +24,9 @@ OTHER_IDS_DAY = date(1970, 1, 1)
 """The day of every id that carries none of its own."""
 EARLY_S = 3600
 """How far a client's clock may be ahead."""
-_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
+UUID_PATTERN = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+_UUID = re.compile(UUID_PATTERN)
+_EPOCH = OTHER_IDS_DAY.toordinal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ class Call:
     """One call: validated, identified, ready to run."""
 
     answer: Answer
-    id: UUID
+    id: str
+    """A UUID in lower case."""
     day: date
     shown_id: str
     caller: str
@@ -67,10 +70,10 @@ class Call:
         return self.answer.method.name
 
     @property
-    def order(self) -> tuple[bytes, bytes]:
-        """Where it stands in a group: writes lock rows in one order everywhere."""
+    def order(self) -> tuple[str, str]:
+        """Where it stands in a group of writes: they lock rows in one order everywhere."""
         key = self.answer.method.locks
-        return (b"" if key is None else str(self.arguments[key]).encode(), self.id.bytes)
+        return ("" if key is None else str(self.arguments[key]), self.id)
 
     def receipt_values(self) -> dict[str, object]:
         """What its receipt says of it, by the names the statements use."""
@@ -116,31 +119,31 @@ def hash_arguments(method: str, arguments: bytes) -> bytes:
     return hashlib.blake2b(method.encode() + b"\n" + arguments, digest_size=16).digest()
 
 
-def identify(line: Line, origin: Origin, *, write: bool) -> UUID:
+def identify(line: Line, origin: Origin, *, write: bool) -> str:
     """The call's id: its own, or one made of what makes the message recognisable when it is delivered again."""
     if line.id is not None:
         if not _UUID.fullmatch(line.id):
             raise InvalidRequest("'id' must be a UUID, as in 0198c5a4-…", {"reason": Reason.REQUEST_ID})
-        return UUID(line.id)
+        return line.id.lower()
     if origin.correlation_id or origin.message_id:
         marks = [origin.caller, origin.reply_to, origin.correlation_id, origin.message_id]
-        return uuid5(REQUEST_NAMESPACE, orjson.dumps(marks).decode())
+        return str(uuid5(REQUEST_NAMESPACE, orjson.dumps(marks).decode()))
     if write:
         raise InvalidRequest(
             "a write needs an 'id' in its line, or an AMQP correlation_id or message_id, so that it runs only once",
             {"reason": Reason.REQUEST_ID_REQUIRED},
         )
-    return uuid4()
+    return str(uuid4())
 
 
-def day_of(request_id: UUID, *, now: float, retention_days: int) -> date:
-    """The day under which an id is remembered. InvalidRequest for a UUIDv7 that is too old to be recognised."""
-    if request_id.version != 7:
+def day_of(request_id: str, *, now: float, retention_days: int) -> date:
+    """The day under which a write's id is remembered. InvalidRequest for a UUIDv7 that is too old to be recognised."""
+    if request_id[14] != "7" or request_id[19] not in "89ab":
         return OTHER_IDS_DAY
-    made = (request_id.int >> 80) / 1000
+    made = int(request_id[:8] + request_id[9:13], 16) / 1000
     if not now - retention_days * 86400 < made < now + EARLY_S:
         raise InvalidRequest(
             f"the time inside 'id' must lie within the last {retention_days} days: send this as a new call",
             {"reason": Reason.REQUEST_ID_DAY},
         )
-    return datetime.fromtimestamp(made, UTC).date()
+    return date.fromordinal(_EPOCH + int(made // 86400))

@@ -122,7 +122,7 @@ def complete_events(call: Call, outcome: Outcome) -> list[dict[str, Any]]:
             "aggregate_id": event["aggregate_id"],
             "seq": outcome.seq,
             "time": outcome.at.isoformat(),
-            "request_id": str(call.id),
+            "request_id": call.id,
             "data": event["data"],
         }
         for n, event in enumerate(orjson.loads(outcome.events))

@@ -8,6 +8,7 @@ failing runs its calls alone for a while.
 from __future__ import annotations
 
 import asyncio
+import operator
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -49,7 +50,8 @@ class Groups:
         queue = self._queues.get(answer.method.name)
         if queue is None:
             queue = self._queues[answer.method.name] = MethodQueue(answer, self._database)
-        if not answer.together or queue.fails_often or any(call.left_s < LEFT_S for call in calls):
+        soon = time.time() + LEFT_S
+        if not answer.together or queue.fails_often or any(call.expires_at < soon for call in calls):
             await run_alone(calls, self._database)
         else:
             await queue.run(calls)
@@ -111,7 +113,9 @@ class MethodQueue:
     async def _run_distinct(self, calls: list[Call]) -> None:
         """Run each id once, in the order of the rows it locks; a second call of an id runs after the first."""
         first = {call.id: call for call in reversed(calls)}
-        group = sorted(first.values(), key=lambda call: call.order)
+        group = list(first.values())
+        if self._answer.method.locks is not None:
+            group.sort(key=operator.attrgetter("order"))
         await self._run_together(group)
         self._remember(group)
         if len(group) < len(calls):

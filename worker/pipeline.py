@@ -12,15 +12,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
-from pydantic import ValidationError
 
 from rpc_client import wire
 from rpc_client.errors import DeadlineExceeded, InternalError, InvalidRequest, Reason, RemoteError, Unavailable
+from worker.admission import Admission, Refused
 from worker.answers import business_error
-from worker.calls import Answer, Call, Origin, Outcome, Result, day_of, hash_arguments, identify
+from worker.calls import Call, Origin, Outcome, Result
 from worker.dead_letters import DeadLetter, exhausted, internal
 from worker.errors import Verdict, judge
 from worker.groups import Groups, run_alone
+from worker.logs import log_calls
 from worker.receipts import Receipts
 
 if TYPE_CHECKING:
@@ -43,15 +44,6 @@ class Answered:
     dead: list[DeadLetter] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A line that is no call, or none that may run."""
-
-    method: str
-    shown_id: str | None
-    result: Exception
-
-
 class Pipeline:
     """Answers messages, whatever carried them here."""
 
@@ -62,6 +54,7 @@ class Pipeline:
         self._settings = settings
         self._receipts = Receipts(database, served.statements)
         self._groups = Groups(database)
+        self._admission = Admission(served, settings)
 
     async def answer(
         self,
@@ -82,11 +75,14 @@ class Pipeline:
             answered.replies.append(wire.encode_reply(None, wire.encode_error(error)))
             return answered
         started = time.perf_counter()
-        slots = [self._read_line(line, origin, routing_key) for line in lines]
+        slots = self._admission.admit(lines, origin, routing_key)
         await self._execute([slot for slot in slots if isinstance(slot, Call)])
-        for line, slot in zip(lines, slots, strict=True):
-            answered.replies.append(self._reply(line, slot, answered.dead))
-            self._log(slot, started, origin)
+        answered.replies += [self._reply(line, slot, answered.dead) for line, slot in zip(lines, slots, strict=True)]
+        log_calls(
+            [{"method": slot.method, "id": slot.shown_id, "outcome": _word(slot.result)} for slot in slots],
+            ms=round((time.perf_counter() - started) * 1000, 2),
+            redelivered=origin.redelivered,
+        )
         return answered
 
     def _check_envelope(self, body: bytes, content_type: str | None, encoding: str | None) -> None:
@@ -103,18 +99,6 @@ class Pipeline:
             )
         if encoding:
             raise InvalidRequest("content encodings are not read here; send plain JSON", {"reason": Reason.ENCODING})
-
-    def _read_line(self, line: bytes, origin: Origin, routing_key: str) -> Call | Refused:
-        """A line as a call that may run, or why it may not."""
-        method, shown_id = "?", None
-        try:
-            decoded = wire.decode_line(line)
-            method, shown_id = decoded.method, decoded.id
-            return self._admit(decoded, origin, routing_key)
-        except RemoteError as error:
-            return Refused(method, shown_id or error.request_id, error)
-        except Exception as error:  # noqa: BLE001 - a bug of ours is no reason to leave a caller without an answer
-            return Refused(method, shown_id, error)
 
     def _reply(self, line: bytes, slot: Call | Refused, dead: list[DeadLetter]) -> bytes:
         """The reply line of a result. A bug is logged, and a write that met one is kept."""
@@ -133,48 +117,11 @@ class Pipeline:
         told = "the call did not run and is kept for replay under this id" if kept else "the call did not run"
         return wire.encode_reply(slot.shown_id, wire.encode_error(InternalError(f"a bug on the worker's side; {told}")))
 
-    def _log(self, slot: Call | Refused, started: float, origin: Origin) -> None:
-        log.info(
-            "call",
-            method=slot.method,
-            id=slot.shown_id,
-            outcome=_word(slot.result),
-            ms=round((time.perf_counter() - started) * 1000, 2),
-            redelivered=origin.redelivered,
-        )
-
-    def _admit(self, line: wire.Line, origin: Origin, routing_key: str) -> Call:
-        """Everything that can be known of a call before it touches the database."""
-        answer = self._served.find(line.method)
-        if routing_key != answer.method.routing_key:
-            raise InvalidRequest(
-                f"{line.method} travels under the routing key {answer.method.routing_key!r}, not {routing_key[:128]!r}",
-                {"reason": Reason.WRONG_LANE},
-            )
-        write = answer.method.lane == "write"
-        request_id = identify(line, origin, write=write)
-        days = self._settings.retention_days
-        return Call(
-            answer=answer,
-            id=request_id,
-            day=day_of(request_id, now=origin.received_at, retention_days=days),
-            shown_id=line.id or str(request_id),
-            caller=origin.caller,
-            arguments=_validated(answer, line.arguments),
-            args_hash=hash_arguments(line.method, line.arguments) if write else b"",
-            expires_at=self._expiry(line, origin),
-            maybe_repeat=write and (origin.redelivered or line.attempt > 1),
-        )
-
-    def _expiry(self, line: wire.Line, origin: Origin) -> float:
-        if line.deadline_ms is None:
-            return origin.received_at + self._settings.default_deadline_s
-        return min(line.deadline_ms / 1000, origin.received_at + self._settings.max_deadline_s)
-
     async def _execute(self, calls: list[Call]) -> None:
         """Settle each call: by what is stored of it, or by what it does now, tried again while that can help."""
         await self._recall([call for call in calls if call.maybe_repeat])
-        fresh = [call for call in calls if call.result is None and call.left_s > 0]
+        now = time.time()
+        fresh = [call for call in calls if call.result is None and call.expires_at > now]
         if fresh:
             await self._groups.run(fresh)
         for call in fresh:
@@ -255,33 +202,3 @@ def _word(result: Result | None) -> str:
     if isinstance(result, Outcome):
         return "ok" if result.text.startswith('"result"') else "refused"
     return result.code if isinstance(result, RemoteError) else "InternalError"
-
-
-def _validated(answer: Answer, arguments: bytes) -> dict[str, object]:
-    """The arguments as the contract's types, defaults filled in. InvalidRequest names the first that does not fit."""
-    model = answer.method.arguments
-    try:
-        valid = model.model_validate_json(arguments, strict=True)
-    except ValidationError as error:
-        raise _misfit(answer, error) from None
-    return {name: getattr(valid, name) for name in answer.method.parameters}
-
-
-def _misfit(answer: Answer, error: ValidationError) -> InvalidRequest:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    name = answer.method.name
-    path = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "missing" and len(first["loc"]) == 1:
-        message, reason = (
-            f"{name}: argument {path!r} is missing; it takes {answer.method.shown_signature}",
-            Reason.MISSING_ARGUMENT,
-        )
-    elif first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
-        message, reason = (
-            f"{name}: there is no argument {path[:128]!r}; it takes {answer.method.shown_signature}",
-            Reason.UNKNOWN_ARGUMENT,
-        )
-    else:
-        message, reason = f"{name}: argument {path!r}: {first['msg']}", Reason.INVALID_ARGUMENT
-    argument = str(first["loc"][0]) if first["loc"] else None
-    return InvalidRequest(message, {"reason": reason, "argument": argument, "path": path})

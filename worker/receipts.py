@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import structlog
 
@@ -77,14 +76,14 @@ class Receipts:
         self._database = database
         self._statements = statements
 
-    async def find(self, calls: Sequence[Call]) -> dict[tuple[date, Any], Stored]:
+    async def find(self, calls: Sequence[Call]) -> dict[tuple[date, str], Stored]:
         """What stands under these calls' ids, in one round trip."""
         statement = self._statements["rowcall.find_receipts"]
         days, ids = [call.day for call in calls], [call.id for call in calls]
         rows = await self._database.fetch(
             statement.sql, [statement.bind({"days": days, "ids": ids})], timeout_s=LOOKUP_S
         )
-        return {(r["day"], r["id"]): Stored(r["caller"], r["method"], r["args_hash"], r["outcome"]) for r in rows}
+        return {(r["day"], str(r["id"])): Stored(r["caller"], r["method"], r["args_hash"], r["outcome"]) for r in rows}
 
     async def find_one(self, call: Call) -> Stored | None:
         """What stands under this call's id."""

@@ -152,11 +152,18 @@ class Method(Generic[P, R]):
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments by name, as given: defaults are the worker's to fill in. TypeError as for any function."""
+        if len(args) == len(self.parameters) == len(self._positional) and not kwargs:
+            return dict(zip(self._positional, args, strict=True))
         named = {**dict(zip(self._positional, args, strict=False)), **kwargs}
         if len(named) != len(args) + len(kwargs) or not self._required <= named.keys() <= self.parameters.keys():
             self.signature.bind(*args, **kwargs)
             raise TypeError(f"{self.name}: arguments {sorted(named)} do not fit {self.signature}")
         return named
+
+    @cached_property
+    def errors(self) -> Mapping[str, type[RemoteError]]:
+        """The errors it answers besides those any method may answer, by their word on the wire."""
+        return {error.__name__: error for error in self.raises}
 
     @cached_property
     def shown_signature(self) -> str:

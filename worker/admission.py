@@ -1,0 +1,173 @@
+"""``Admission.admit``: the lines of a message in; out for each the call that may run, or why it may not.
+
+Most lines are plain: of their message's one method, and from a client that knows it. One schema of the whole line reads
+such a line in one pass. What that schema does not take is looked at again, step by step, by which every refusal finds
+its words; so is every line of a method whose arguments may hold any JSON, where types do not say all that matters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic_core import from_json
+
+from rpc_client import wire
+from rpc_client.errors import InvalidRequest, Reason, RemoteError
+from worker.calls import OTHER_IDS_DAY, UUID_PATTERN, Call, day_of, hash_arguments, identify
+
+if TYPE_CHECKING:
+    from rpc_client.contract import Method
+    from worker.calls import Answer, Origin
+    from worker.served import Served
+    from worker.settings import WorkerSettings
+
+Natural = Annotated[int, Field(gt=0, lt=1 << 53)]
+RequestId = Annotated[str, Field(pattern=f"^{UUID_PATTERN}$")]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A line that is no call, or none that may run."""
+
+    method: str
+    shown_id: str | None
+    result: Exception
+
+
+class Admission:
+    """Everything that can be known of a call before it touches the database."""
+
+    def __init__(self, served: Served, settings: WorkerSettings) -> None:
+        self._served = served
+        self._settings = settings
+        self._schemas: dict[str, type[BaseModel] | None] = {}
+
+    def admit(self, lines: Sequence[bytes], origin: Origin, routing_key: str) -> list[Call | Refused]:
+        """Read every line of a message."""
+        answer = self._served.answers.get(routing_key.partition(".")[2])
+        if answer is None or answer.method.routing_key != routing_key:
+            return [self._carefully(line, origin, routing_key) for line in lines]
+        schema = self._schema(answer.method)
+        return [
+            (schema and self._plainly(line, origin, answer, schema)) or self._carefully(line, origin, routing_key)
+            for line in lines
+        ]
+
+    def _schema(self, method: Method[..., Any]) -> type[BaseModel] | None:
+        """The schema of a plain line of this method; None where its arguments may hold any JSON."""
+        if method.name not in self._schemas:
+            free = _any_json(method.arguments.model_json_schema())
+            self._schemas[method.name] = None if free else _plain_line(method)
+        return self._schemas[method.name]
+
+    def _plainly(self, line: bytes, origin: Origin, answer: Answer, schema: type[BaseModel]) -> Call | None:
+        """The call, if there is nothing to be said against this line."""
+        if b"\\u0000" in line:
+            return None
+        try:
+            fields: Any = schema.model_validate_json(line, strict=True)
+            as_sent = b""
+            if answer.method.lane == "write":
+                as_sent = wire.sorted_json(from_json(line, allow_inf_nan=False)["args"])
+            read = wire.Line(fields.id, answer.method.name, as_sent, fields.deadline, fields.attempt or 1)
+            return self._call(read, answer, fields.id.lower(), vars(fields.args), origin)
+        except (ValueError, TypeError, InvalidRequest):
+            return None
+
+    def _carefully(self, line: bytes, origin: Origin, routing_key: str) -> Call | Refused:
+        """The call, or what is to be said against it."""
+        method, shown_id = "?", None
+        try:
+            decoded = wire.decode_line(line)
+            method, shown_id = decoded.method, decoded.id
+            answer = self._served.find(method)
+            if routing_key != answer.method.routing_key:
+                raise InvalidRequest(
+                    f"{method} travels under the routing key {answer.method.routing_key!r}, not {routing_key[:128]!r}",
+                    {"reason": Reason.WRONG_LANE},
+                )
+            request_id = identify(decoded, origin, write=answer.method.lane == "write")
+            return self._call(decoded, answer, request_id, _validated(answer.method, decoded.arguments), origin)
+        except RemoteError as error:
+            return Refused(method, shown_id or error.request_id, error)
+        except Exception as error:  # noqa: BLE001 - a bug of ours is no reason to leave a caller without an answer
+            return Refused(method, shown_id, error)
+
+    def _call(
+        self, line: wire.Line, answer: Answer, request_id: str, arguments: dict[str, object], origin: Origin
+    ) -> Call:
+        write = answer.method.lane == "write"
+        days = self._settings.retention_days
+        return Call(
+            answer=answer,
+            id=request_id,
+            day=day_of(request_id, now=origin.received_at, retention_days=days) if write else OTHER_IDS_DAY,
+            shown_id=line.id or request_id,
+            caller=origin.caller,
+            arguments=arguments,
+            args_hash=hash_arguments(line.method, line.arguments) if write else b"",
+            expires_at=self._expiry(line, origin),
+            maybe_repeat=write and (origin.redelivered or line.attempt > 1),
+        )
+
+    def _expiry(self, line: wire.Line, origin: Origin) -> float:
+        if line.deadline_ms is None:
+            return origin.received_at + self._settings.default_deadline_s
+        return min(line.deadline_ms / 1000, origin.received_at + self._settings.max_deadline_s)
+
+
+def _plain_line(method: Method[..., Any]) -> type[BaseModel]:
+    """A whole line of this method: what ``wire.decode_line`` and its arguments' model would say, in one pass."""
+    fields: dict[str, Any] = {
+        "id": (RequestId, ...),
+        "method": (Literal[method.name], ...),
+        "args": (method.arguments, ...),
+        "deadline": (Natural | None, None),
+        "attempt": (Natural | None, 1),
+        "v": (Literal[1], 1),
+    }
+    return create_model(method.name, **fields)
+
+
+def _any_json(schema: object) -> bool:
+    """Whether a value of this JSON schema may hold any JSON at all."""
+    if not isinstance(schema, dict):
+        return schema is True
+    if not schema.keys() & {"type", "$ref", "enum", "const", "anyOf", "allOf", "oneOf"}:
+        return True
+    parts = [*schema.get("properties", {}).values(), *schema.get("$defs", {}).values(), *schema.get("anyOf", [])]
+    parts += [schema[name] for name in ("items", "additionalProperties") if name in schema]
+    parts += [part for name in ("allOf", "oneOf", "prefixItems") for part in schema.get(name, [])]
+    if schema.get("type") == "array" and not schema.keys() & {"items", "prefixItems"}:
+        return True
+    return any(map(_any_json, parts))
+
+
+def _validated(method: Method[..., Any], arguments: bytes) -> dict[str, object]:
+    """The arguments as the contract's types, defaults filled in. InvalidRequest names the first that does not fit."""
+    try:
+        return vars(method.arguments.model_validate_json(arguments, strict=True))
+    except ValidationError as error:
+        raise _misfit(method, error) from None
+
+
+def _misfit(method: Method[..., Any], error: ValidationError) -> InvalidRequest:
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    path = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing" and len(first["loc"]) == 1:
+        message, reason = (
+            f"{method.name}: argument {path!r} is missing; it takes {method.shown_signature}",
+            Reason.MISSING_ARGUMENT,
+        )
+    elif first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+        message, reason = (
+            f"{method.name}: there is no argument {path[:128]!r}; it takes {method.shown_signature}",
+            Reason.UNKNOWN_ARGUMENT,
+        )
+    else:
+        message, reason = f"{method.name}: argument {path!r}: {first['msg']}", Reason.INVALID_ARGUMENT
+    argument = str(first["loc"][0]) if first["loc"] else None
+    return InvalidRequest(message, {"reason": reason, "argument": argument, "path": path})
