@@ -15,7 +15,7 @@ from uuid_utils import uuid7
 
 from rpc_client import wire
 from rpc_client.contract._record import as_utc
-from rpc_client.errors import InvalidRequest, Reason, RemoteError, UnreadableResult
+from rpc_client.errors import InvalidRequest, Reason, UnreadableResult
 from rpc_client.parcels import Pending
 from rpc_client.settings import ClientSettings
 from rpc_client.transport import Transport, caller_of
@@ -99,37 +99,33 @@ class AsyncClient:
     async def call(self, method: Method[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
         """Send a call of a declared method and return its typed result."""
         arguments = {name: _sendable(value) for name, value in method.bind(args, kwargs).items()}
-        reply = await self._exchange(method.name, method.lane, arguments, method.errors, slow=method.slow)
+        call = self._prepared(method.name, method.lane, arguments, slow=method.slow)
+        reply = await self._transport.request(call)
+        if reply.result is None:
+            raise wire.decode_error(reply.error or {}, method.errors, request_id=call.id, method=method.name)
         try:
-            return method.result.validate_json(reply)
+            return method.result.validate_json(reply.result)
         except ValidationError as error:
             message = f"{method.name} answered what {method.returns} cannot hold: {error.error_count()} fields differ"
-            raise UnreadableResult(message, method=method.name) from error
+            raise UnreadableResult(message, request_id=call.id, method=method.name) from error
 
     async def call_by_name(self, name: str, lane: Lane, arguments: Mapping[str, Any]) -> Any:
         """Send a call by its name on the wire and return its result as plain JSON values."""
-        return orjson.loads(await self._exchange(name, lane, arguments, {}, slow=True))
+        call = self._prepared(name, lane, arguments, slow=True)
+        reply = await self._transport.request(call)
+        if reply.result is None:
+            raise wire.decode_error(reply.error or {}, {}, request_id=call.id, method=name)
+        return orjson.loads(reply.result)
 
-    async def _exchange(
-        self,
-        name: str,
-        lane: Lane,
-        arguments: Mapping[str, Any],
-        known: Mapping[str, type[RemoteError]],
-        *,
-        slow: bool,
-    ) -> bytes:
+    def _prepared(self, name: str, lane: Lane, arguments: Mapping[str, Any], *, slow: bool) -> Pending:
+        """A call ready to be sent, under its id and with its deadline."""
         encoded = wire.encode_arguments(arguments)
         if len(encoded) > self.settings.body_bytes:
             limit = self.settings.body_bytes
             message = f"{name}: the arguments take {len(encoded)} bytes; the limit is {limit} (ROWCALL_BODY_BYTES)"
             raise InvalidRequest(message, {"reason": Reason.TOO_LARGE, "limit": limit}, method=name)
-        request_id = self._options.request_id or str(uuid7())
-        pending = Pending(request_id, name, lane, encoded, time.time() + self._options.timeout_s, slow)
-        reply = await self._transport.request(pending)
-        if reply.result is None:
-            raise wire.decode_error(reply.error or {}, known, request_id=request_id, method=name)
-        return reply.result
+        options = self._options
+        return Pending(options.request_id or str(uuid7()), name, lane, encoded, time.time() + options.timeout_s, slow)
 
 
 def idempotency_id(caller: str, key: str) -> UUID:

@@ -30,11 +30,6 @@ class Pending:
         """The time left until its deadline."""
         return self.expires_at - time.time()
 
-    @property
-    def waits(self) -> bool:
-        """Whether sending it (again) can still help."""
-        return not self.reply.done() and self.left_s > 0
-
     def line(self) -> bytes:
         """Itself as it travels."""
         return wire.encode_call(self.id, self.method, self.arguments, int(self.expires_at * 1000), self.attempt)

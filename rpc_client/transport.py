@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
+import time
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -69,6 +71,9 @@ class Transport:
             settings.amqp_urls, name="rowcall client", heartbeat_s=settings.heartbeat_s, on_up=self._on_up
         )
         self._closed = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._looks_at = math.inf
+        """When the next deadline is looked at, on the clock of ``time.time``."""
 
     async def request(self, call: Pending) -> wire.Reply:
         """Send a call and wait for its reply. OutcomeUnknown at its deadline, Unroutable when nobody serves it."""
@@ -80,18 +85,37 @@ class Transport:
         self._pending[call.id] = call
         if self._opened:
             self._enqueue(call)
-        deadline = call.reply.get_loop().call_later(max(call.left_s, 0), _expire, call.reply)
+        if call.expires_at < self._looks_at:
+            self._look_at(call.expires_at)
         try:
             return await call.reply
         except TimeoutError:
             raise await self._gave_up(call) from None
         finally:
-            deadline.cancel()
             del self._pending[call.id]
+
+    def _look_at(self, moment: float) -> None:
+        """One timer watches every deadline: it is set to the earliest, which most calls are done before."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._looks_at = moment
+        self._timer = asyncio.get_running_loop().call_later(max(moment - time.time(), 0), self._look)
+
+    def _look(self) -> None:
+        """End the calls whose time is up."""
+        self._timer, self._looks_at = None, math.inf
+        now = time.time()
+        for call in self._pending.values():
+            if call.expires_at <= now and not call.reply.done():
+                call.reply.set_exception(TimeoutError())
+        if left := [call.expires_at for call in self._pending.values() if not call.reply.done()]:
+            self._look_at(min(left))
 
     async def close(self) -> None:
         """Close the connection; calls still waiting end as OutcomeUnknown."""
         self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         for call in self._pending.values():
             if not call.reply.done():
                 message = f"the client was closed while {call.method} waited for its reply"
@@ -163,14 +187,15 @@ class Transport:
 
     def _publish(self, routing_key: str, calls: list[Pending]) -> None:
         """Hand a message to the socket. With the next connection, whatever still waits goes again."""
-        calls = [call for call in calls if call.waits]
+        now = time.time()
+        calls = [call for call in calls if call.expires_at > now and not call.reply.done()]
         if not calls or not self._opened or self._channel is None:
             return
         for call in calls:
             call.attempt += 1
         self._published += 1
         self._flying[self._published] = Flight(routing_key, calls)
-        left_s = max(call.left_s for call in calls)
+        left_s = max([call.expires_at for call in calls]) - now
         properties = encode_properties(
             content_type="application/json" if len(calls) == 1 else "application/x-ndjson",
             delivery_mode=2 if calls[0].lane == "write" else 1,
@@ -263,11 +288,6 @@ class Transport:
 
 async def _never(_: DeliveredMessage) -> None:
     """The driver wants a consumer; its messages come past it."""
-
-
-def _expire(reply: asyncio.Future[wire.Reply]) -> None:
-    if not reply.done():
-        reply.set_exception(TimeoutError())
 
 
 def caller_of(settings: ClientSettings) -> str:

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from worker.settings import WorkerSettings
 
 WRITE_AFTER_S = 0.02
-STAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
 QUIET = ("aiormq", "aio_pika", "asyncio")
 """What their loggers say of a lost connection, our own says better."""
 
@@ -66,7 +65,7 @@ def log_calls(calls: Sequence[dict[str, object]], **shared: object) -> None:
         for call in calls:
             _log.info("call", **call, **shared)
         return
-    shared |= {"event": "call", "level": "info", "timestamp": datetime.now(UTC).strftime(STAMP)}
+    shared |= {"event": "call", "level": "info", "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z")}
     _lines.write(b"".join([orjson.dumps(call | shared, option=orjson.OPT_APPEND_NEWLINE) for call in calls]))
     _lines.flush()
 
