@@ -32,6 +32,7 @@ RequestId = Annotated[str, Field(pattern=f"^{UUID_PATTERN}$")]
 class Refused:
     """A line that is no call, or none that may run."""
 
+    line: bytes
     method: str
     shown_id: str | None
     result: Exception
@@ -73,7 +74,7 @@ class Admission:
             if answer.method.lane == "write":
                 as_sent = wire.sorted_json(from_json(line, allow_inf_nan=False)["args"])
             read = wire.Line(fields.id, answer.method.name, as_sent, fields.deadline, fields.attempt or 1)
-            return self._call(read, answer, fields.id.lower(), vars(fields.args), origin)
+            return self._call(line, read, answer, fields.id.lower(), vars(fields.args), origin)
         except (ValueError, TypeError, InvalidRequest):
             return None
 
@@ -90,33 +91,40 @@ class Admission:
                     {"reason": Reason.WRONG_LANE},
                 )
             request_id = identify(decoded, origin, write=answer.method.lane == "write")
-            return self._call(decoded, answer, request_id, _validated(answer.method, decoded.arguments), origin)
+            return self._call(line, decoded, answer, request_id, _validated(answer.method, decoded.arguments), origin)
         except RemoteError as error:
-            return Refused(method, shown_id or error.request_id, error)
+            return Refused(line, method, shown_id or error.request_id, error)
         except Exception as error:  # noqa: BLE001 - a bug of ours is no reason to leave a caller without an answer
-            return Refused(method, shown_id, error)
+            return Refused(line, method, shown_id, error)
 
     def _call(
-        self, line: wire.Line, answer: Answer, request_id: str, arguments: dict[str, object], origin: Origin
+        self,
+        line: bytes,
+        read: wire.Line,
+        answer: Answer,
+        request_id: str,
+        arguments: dict[str, object],
+        origin: Origin,
     ) -> Call:
         write = answer.method.lane == "write"
         days = self._settings.retention_days
         return Call(
+            line=line,
             answer=answer,
             id=request_id,
             day=day_of(request_id, now=origin.received_at, retention_days=days) if write else OTHER_IDS_DAY,
-            shown_id=line.id or request_id,
+            shown_id=read.id or request_id,
             caller=origin.caller,
             arguments=arguments,
-            args_hash=hash_arguments(line.method, line.arguments) if write else b"",
-            expires_at=self._expiry(line, origin),
-            maybe_repeat=write and (origin.redelivered or line.attempt > 1),
+            args_hash=hash_arguments(read.method, read.arguments) if write else b"",
+            expires_at=self._expiry(read.deadline_ms, origin),
+            maybe_repeat=write and (origin.redelivered or read.attempt > 1),
         )
 
-    def _expiry(self, line: wire.Line, origin: Origin) -> float:
-        if line.deadline_ms is None:
+    def _expiry(self, deadline_ms: int | None, origin: Origin) -> float:
+        if deadline_ms is None:
             return origin.received_at + self._settings.default_deadline_s
-        return min(line.deadline_ms / 1000, origin.received_at + self._settings.max_deadline_s)
+        return min(deadline_ms / 1000, origin.received_at + self._settings.max_deadline_s)
 
 
 def _plain_line(method: Method[..., Any]) -> type[BaseModel]:

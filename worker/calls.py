@@ -46,6 +46,8 @@ class Origin:
 class Call:
     """One call: validated, identified, ready to run."""
 
+    line: bytes
+    """Itself, as it was sent."""
     answer: Answer
     id: str
     """A UUID in lower case."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -160,36 +161,38 @@ class Consumer:
         if self._stopping:
             return await delivery.hand_back()
         try:
-            answered = await self._answer(delivery)
-            for letter in answered.dead:
-                await self._replies.bury(letter, delivery.origin, delivery.routing_key)
-            if answered.replies:
-                await self._replies.send(delivery.origin, answered.replies)
+            async for answered in self._answer(delivery):
+                for letter in answered.dead:
+                    await self._replies.bury(letter, delivery.origin, delivery.routing_key)
+                if answered.replies:
+                    await self._replies.send(delivery.origin, answered.replies)
         except Exception as error:  # noqa: BLE001 - unsettled, it is delivered again, and its receipt answers for it
             log.warning("a message could not be settled; it goes back to the queue", error=repr(error))
             return await delivery.hand_back()
         return delivery.acknowledge()
 
-    async def _answer(self, delivery: Delivery) -> Answered:
+    async def _answer(self, delivery: Delivery) -> AsyncIterator[Answered]:
         """What to reply and what to bury. A message nobody may be told of is not run, or, if unreadable, buried."""
         reply_to = delivery.origin.reply_to
         if reply_to is not None and not self._names.accepts_replies(reply_to):
             log.warning("not run: its reply address is no reply queue", caller=delivery.origin.caller)
-            return Answered([], [malformed(delivery.body, "reply_to is not a reply queue; nothing was run")])
+            yield Answered([], [malformed(delivery.body, "reply_to is not a reply queue; nothing was run")])
+            return
         if reply_to is None and delivery.routing_key.startswith("read."):
             log.info("dropped: a read that nobody waits for")
-            return Answered([])
-        answered = await self._pipeline.answer(
+            return
+        async for answered in self._pipeline.answers(
             delivery.body,
             delivery.origin,
             delivery.routing_key,
             content_type=delivery.content_type,
             encoding=delivery.encoding,
-        )
-        if reply_to is not None:
-            return answered
-        unread = any(reply.startswith(NO_ID) for reply in answered.replies)
-        return Answered([], [*answered.dead, *([malformed(delivery.body, "cannot be read")] if unread else [])])
+        ):
+            if reply_to is None:
+                unread = any(reply.startswith(NO_ID) for reply in answered.replies)
+                answered.replies.clear()
+                answered.dead += [malformed(delivery.body, "cannot be read")] if unread else []
+            yield answered
 
     async def drain(self) -> None:
         """Take nothing new, finish what runs, hand back the rest."""

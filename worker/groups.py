@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from rpc_client.wire import MAX_CALLS
+from worker.calls import Outcome
 from worker.errors import Verdict, judge
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ TOLERATED = 0.01
 """The share of calls whose failure is tolerated before that."""
 MEMORY = 1000
 """How many calls are looked back on."""
+PORTION_BYTES = 128 << 10
+"""Calls whose answers are larger in all run in several portions: the first are read while the next are being made."""
 
 log = structlog.get_logger("rowcall.groups")
 
@@ -44,12 +47,21 @@ class Groups:
         self._database = database
         self._queues: dict[str, MethodQueue] = {}
 
-    async def run(self, calls: Sequence[Call]) -> None:
-        """Run calls of one method."""
-        answer = calls[0].answer
+    def portions(self, calls: Sequence[Call]) -> list[Sequence[Call]]:
+        """Calls of one method, as they had better be run and answered: nearly always all of them together."""
+        most = self._queue(calls[0].answer).most if calls else MAX_CALLS
+        return [calls[n : n + most] for n in range(0, len(calls), most)]
+
+    def _queue(self, answer: Answer) -> MethodQueue:
         queue = self._queues.get(answer.method.name)
         if queue is None:
             queue = self._queues[answer.method.name] = MethodQueue(answer, self._database)
+        return queue
+
+    async def run(self, calls: Sequence[Call]) -> None:
+        """Run calls of one method."""
+        answer = calls[0].answer
+        queue = self._queue(answer)
         soon = time.time() + LEFT_S
         if not answer.together or queue.fails_often or any(call.expires_at < soon for call in calls):
             await run_alone(calls, self._database)
@@ -68,6 +80,13 @@ class MethodQueue:
         self._tasks: set[asyncio.Task[None]] = set()
         self._seen = self._failed = 0
         self._alone_until = 0.0
+        self._bytes = 0.0
+        """What an answer takes, on a moving average."""
+
+    @property
+    def most(self) -> int:
+        """How many calls make a group."""
+        return max(1, min(MAX_CALLS, int(PORTION_BYTES / (self._bytes or 1))))
 
     @property
     def fails_often(self) -> bool:
@@ -92,7 +111,7 @@ class MethodQueue:
         while self._waiting and self._running < AT_ONCE:
             members = [self._waiting.popleft()]
             size = len(members[0][0])
-            while self._waiting and size + len(self._waiting[0][0]) <= MAX_CALLS:
+            while self._waiting and size + len(self._waiting[0][0]) <= self.most:
                 members.append(self._waiting.popleft())
                 size += len(members[-1][0])
             self._running += 1
@@ -143,6 +162,8 @@ class MethodQueue:
 
     def _remember(self, calls: Sequence[Call]) -> None:
         """Keep count of failures, so that a method of many failures is not halved all day long."""
+        size = sum([len(call.result.text) for call in calls if isinstance(call.result, Outcome)])
+        self._bytes += (size / len(calls) - self._bytes) / 8
         self._seen += len(calls)
         self._failed += sum(isinstance(call.result, Exception) for call in calls)
         if self._failed > max(2, self._seen * TOLERATED):

@@ -1,4 +1,4 @@
-"""``Pipeline.answer``: the bytes of a message in, the bytes of its replies out. It never raises.
+"""``Pipeline.answers``: the bytes of a message in, the bytes of its replies out. It never raises.
 
 decode · validate │ repeat? → stored outcome │ deadline │ BEGIN │ effect │ receipt │ COMMIT │ reply
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ log = structlog.get_logger("rowcall.call")
 
 @dataclass(slots=True)
 class Answered:
-    """A message's replies, one for every line in its order, and what of it must be kept as dead letters."""
+    """Replies to lines of a message, and what of them must be kept as dead letters."""
 
     replies: list[bytes]
     dead: list[DeadLetter] = field(default_factory=list)
@@ -56,7 +57,15 @@ class Pipeline:
         self._groups = Groups(database)
         self._admission = Admission(served, settings)
 
-    async def answer(
+    async def answer(self, body: bytes, origin: Origin, routing_key: str) -> Answered:
+        """Answer every call of a message."""
+        whole = Answered([])
+        async for part in self.answers(body, origin, routing_key):
+            whole.replies += part.replies
+            whole.dead += part.dead
+        return whole
+
+    async def answers(
         self,
         body: bytes,
         origin: Origin,
@@ -64,20 +73,31 @@ class Pipeline:
         *,
         content_type: str | None = None,
         encoding: str | None = None,
-    ) -> Answered:
-        """Answer every call of a message."""
-        answered = Answered([])
+    ) -> AsyncIterator[Answered]:
+        """Answer every call of a message: nearly always all at once, large answers in portions as they are ready."""
+        started = time.perf_counter()
         try:
             self._check_envelope(body, content_type, encoding)
-            lines = wire.split_lines(body)
+            slots = self._admission.admit(wire.split_lines(body), origin, routing_key)
         except InvalidRequest as error:
             log.info("refused", error=error.code, reason=error.details.get("reason"))
-            answered.replies.append(wire.encode_reply(None, wire.encode_error(error)))
-            return answered
-        started = time.perf_counter()
-        slots = self._admission.admit(lines, origin, routing_key)
-        await self._execute([slot for slot in slots if isinstance(slot, Call)])
-        answered.replies += [self._reply(line, slot, answered.dead) for line, slot in zip(lines, slots, strict=True)]
+            yield Answered([wire.encode_reply(None, wire.encode_error(error))])
+            return
+        portions = self._groups.portions([slot for slot in slots if isinstance(slot, Call)])
+        if len(portions) > 1:
+            for settled in asyncio.as_completed([self._settled(portion) for portion in portions]):
+                yield self._answered(await settled, started, origin)
+            slots = [slot for slot in slots if isinstance(slot, Refused)]
+        else:
+            for portion in portions:
+                await self._settled(portion)
+        if slots:
+            yield self._answered(slots, started, origin)
+
+    def _answered(self, slots: Sequence[Call | Refused], started: float, origin: Origin) -> Answered:
+        """The replies to lines that are done with, and a line in the log for each."""
+        answered = Answered([])
+        answered.replies += [self._reply(slot, answered.dead) for slot in slots]
         log_calls(
             [{"method": slot.method, "id": slot.shown_id, "outcome": _word(slot.result)} for slot in slots],
             ms=round((time.perf_counter() - started) * 1000, 2),
@@ -100,7 +120,7 @@ class Pipeline:
         if encoding:
             raise InvalidRequest("content encodings are not read here; send plain JSON", {"reason": Reason.ENCODING})
 
-    def _reply(self, line: bytes, slot: Call | Refused, dead: list[DeadLetter]) -> bytes:
+    def _reply(self, slot: Call | Refused, dead: list[DeadLetter]) -> bytes:
         """The reply line of a result. A bug is logged, and a write that met one is kept."""
         result = slot.result
         assert result is not None
@@ -108,16 +128,16 @@ class Pipeline:
             return wire.encode_reply(slot.shown_id, result.text)
         if isinstance(result, RemoteError):
             if isinstance(result, Unavailable) and isinstance(slot, Call) and slot.maybe_repeat:
-                dead.append(exhausted(line, result))
+                dead.append(exhausted(slot.line, result))
             return wire.encode_reply(slot.shown_id, wire.encode_error(result))
         log.error("a bug", method=slot.method, id=slot.shown_id, exc_info=result)
         kept = isinstance(slot, Call) and slot.answer.method.lane == "write"
         if kept:
-            dead.append(internal(line, result))
+            dead.append(internal(slot.line, result))
         told = "the call did not run and is kept for replay under this id" if kept else "the call did not run"
         return wire.encode_reply(slot.shown_id, wire.encode_error(InternalError(f"a bug on the worker's side; {told}")))
 
-    async def _execute(self, calls: list[Call]) -> None:
+    async def _settled(self, calls: Sequence[Call]) -> Sequence[Call]:
         """Settle each call: by what is stored of it, or by what it does now, tried again while that can help."""
         await self._recall([call for call in calls if call.maybe_repeat])
         now = time.time()
@@ -130,6 +150,7 @@ class Pipeline:
         unsettled = [call for call in calls if not isinstance(call.result, Outcome | RemoteError)]
         if unsettled:
             await asyncio.gather(*(self._until_settled(call) for call in unsettled))
+        return calls
 
     async def _recall(self, repeats: list[Call]) -> None:
         """Answer from their receipts, in one round trip for all, the calls that ran before."""

@@ -210,3 +210,21 @@ async def test_a_method_whose_groups_keep_failing_runs_its_calls_alone_for_a_whi
     await send(pipeline, "accounts.deposit", calls)
 
     assert proxy.round_trips == 8
+
+
+async def test_large_answers_come_in_portions_as_they_are_ready(pipeline: Pipeline, accounts: AsyncAccounts):
+    await accounts.open_account("a-1", "me")
+    await asyncio.gather(*(accounts.deposit("a-1", 1, "x" * 200) for _ in range(200)))  # a list of them takes 60 KB
+
+    async def ask() -> list[list[bytes]]:
+        asked = lines("accounts.list_entries", [{"account_id": "a-1", "limit": 200}] * 16)
+        return [part.replies async for part in pipeline.answers(asked, now(), "read.accounts.list_entries")]
+
+    first = await ask()
+    for _ in range(4):  # by now it is known what an answer takes
+        parts = await ask()
+
+    assert [len(replies) for replies in first] == [16]
+    assert len(parts) > 4
+    results = [decode_reply(reply)["result"] for replies in parts for reply in replies]
+    assert results == [decode_reply(first[0][0])["result"]] * 16
