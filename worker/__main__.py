@@ -10,6 +10,7 @@ import asyncpg
 import uvloop
 from pydantic import ValidationError
 
+import worker.lean  # noqa: F401 - before anything that imports what it keeps out
 from rpc_client.connection import SetupRefusedError
 from worker.app import run
 from worker.logs import configure_logs
