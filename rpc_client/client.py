@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from uuid_utils import uuid7
 
 from rpc_client import wire
+from rpc_client.arguments import encode_arguments
 from rpc_client.contract._record import as_utc
 from rpc_client.errors import InvalidRequest, Reason, UnreadableResult
 from rpc_client.parcels import Pending
@@ -119,7 +120,7 @@ class AsyncClient:
 
     def _prepared(self, name: str, lane: Lane, arguments: Mapping[str, Any], *, slow: bool) -> Pending:
         """A call ready to be sent, under its id and with its deadline."""
-        encoded = wire.encode_arguments(arguments)
+        encoded = encode_arguments(arguments, name)
         if len(encoded) > self.settings.body_bytes:
             limit = self.settings.body_bytes
             message = f"{name}: the arguments take {len(encoded)} bytes; the limit is {limit} (ROWCALL_BODY_BYTES)"

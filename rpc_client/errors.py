@@ -202,6 +202,7 @@ class Reason:
     """The words ``details["reason"]`` can hold."""
 
     MALFORMED = "malformed"
+    DUPLICATE_KEY = "duplicate_key"
     ENCODING = "encoding"
     CONTENT_TYPE = "content_type"
     VERSION = "version"

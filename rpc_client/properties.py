@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 
+UNREADABLE = "unreadable"
+"""Stands among the properties read for the last one that is not UTF-8, and names it."""
 _HEADER = struct.Struct(">HHQH")
 
 # Property name and the bit that says it is there, in the order of the wire. All of these are short strings, but for
@@ -37,6 +39,11 @@ def encode_properties(**given: str | int | None) -> bytes:
     return flags.to_bytes(2) + b"".join(parts)
 
 
+def shortened(text: str) -> str:
+    """As much of this text as a short string holds."""
+    return text.encode()[:255].decode("utf-8", "ignore")
+
+
 def short_string(text: str) -> bytes:
     encoded = text.encode()
     if len(encoded) > 255:
@@ -64,5 +71,10 @@ def decode_header(buffer: bytes, place: int) -> tuple[int, dict[str, str]]:
         elif name == "timestamp":
             place += 8
         else:
-            properties[name], place = read_short(buffer, place)
+            end = place + 1 + buffer[place]
+            try:
+                properties[name] = buffer[place + 1 : end].decode()
+            except UnicodeDecodeError:
+                properties[UNREADABLE] = name
+            place = end
     return size, properties

@@ -11,6 +11,8 @@ from typing import Annotated
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from rpc_client.wire import MAX_PARCEL_BYTES
+
 STATE = ".rowcall"
 """The folder in which ``rowcall up`` leaves the addresses of the servers it found (``.rowcall/env``)."""
 
@@ -47,9 +49,9 @@ class ClientSettings(BaseSettings):
     )
     body_bytes: int = Field(
         default=1 << 20,
-        ge=1024,
+        ge=MAX_PARCEL_BYTES,
         le=16 << 20,
-        description="The largest request, in bytes; larger ones are refused unsent.",
+        description="The largest arguments of a call, in bytes; larger ones are refused unsent. A worker's is no less.",
     )
 
     @field_validator("amqp_url")

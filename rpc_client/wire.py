@@ -16,6 +16,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 import orjson
 from pydantic_core import from_json, to_json
 
+from rpc_client.arguments import SHOWN, doubled, judged, seems_doubled, too_deep
 from rpc_client.errors import BUILT_IN, InvalidRequest, Reason, RemoteError, UnknownRemoteError
 
 VERSION = 1
@@ -28,7 +29,7 @@ MAX_DEPTH = 64
 KEY_NAMESPACE = uuid5(NAMESPACE_URL, "rowcall:key")
 REQUEST_NAMESPACE = uuid5(NAMESPACE_URL, "rowcall:request")
 
-_ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_LEADING_ID = re.compile(rb'\s*\{\s*"id"\s*:\s*"([0-9a-fA-F-]{36})"')
 _REPLY_TO = re.compile(r"(amq\.gen-|amq\.rabbitmq\.reply-to\.).{1,220}")
 
 
@@ -82,11 +83,8 @@ class Line:
     arguments: bytes
     deadline_ms: int | None
     attempt: int
-
-
-def encode_arguments(arguments: Mapping[str, Any]) -> bytes:
-    """Arguments as JSON. A NaN is written as such, so that the worker can refuse it by name."""
-    return to_json(arguments, inf_nan_mode="constants")
+    doubled: str | None = None
+    """A key that stands twice in one of its objects. The last one counts; a write had better say what it means."""
 
 
 def encode_call(request_id: str, method: str, arguments: bytes, deadline_ms: int, attempt: int) -> bytes:
@@ -100,57 +98,81 @@ def encode_call(request_id: str, method: str, arguments: bytes, deadline_ms: int
     )
 
 
-def split_lines(body: bytes) -> list[bytes]:
+def split_lines(body: bytes, max_calls: int = MAX_CALLS) -> list[bytes]:
     """The calls of a message; blank lines do not count. InvalidRequest where there are none, or too many."""
     lines = [line for line in body.split(b"\n") if line.strip()]
     if not lines:
         raise InvalidRequest(
             'the body is empty; send one JSON object {"method", "args"} a line', _why(Reason.MALFORMED)
         )
-    if len(lines) > MAX_CALLS:
+    if len(lines) > max_calls:
         raise InvalidRequest(
-            f"{len(lines)} calls in one message; send at most {MAX_CALLS}",
-            {"reason": Reason.TOO_MANY_CALLS, "limit": MAX_CALLS},
+            f"{len(lines)} calls in one message; send at most {max_calls} (ROWCALL_MESSAGE_CALLS)",
+            {"reason": Reason.TOO_MANY_CALLS, "limit": max_calls},
         )
     return lines
 
 
-def decode_line(line: bytes) -> Line:
+def leading_id(line: bytes) -> str | None:
+    """The id with which our client begins a line: whom to tell, also where the rest cannot be read."""
+    found = _LEADING_ID.match(line)
+    return None if found is None else found[1].decode()
+
+
+def only_id(body: bytes) -> str | None:
+    """The id of the call, in a message of one."""
+    return None if b"\n" in body.strip() else leading_id(body)
+
+
+def decode_line(line: bytes, max_depth: int = MAX_DEPTH) -> Line:
     """Read one call. InvalidRequest (with the id, where it could be read) when it is not one."""
-    fields = _object(line)
-    request_id = fields.get("id")
-    if request_id is not None and not isinstance(request_id, str):
-        raise InvalidRequest("'id' must be a UUID in a string", _why(Reason.REQUEST_ID))
+    fields: dict[str, Any] = {}
     try:
+        fields = _object(line, max_depth)
+        _check_version(fields)
+        arguments = _arguments(line, fields, max_depth)
         return Line(
-            id=request_id,
+            id=_id(fields),
             method=_method(fields),
-            arguments=_arguments(line, fields.get("args", {})),
+            arguments=arguments,
             deadline_ms=_positive(fields, "deadline", Reason.DEADLINE),
             attempt=_positive(fields, "attempt", Reason.MALFORMED) or 1,
+            doubled=doubled(line) if seems_doubled(line, fields, arguments) else None,
         )
     except InvalidRequest as error:
-        error.request_id = request_id
+        known = fields.get("id")
+        error.request_id = known if isinstance(known, str) else leading_id(line)
         raise
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def _object(line: bytes, max_depth: int) -> dict[str, Any]:
     try:
-        fields = from_json(line, allow_inf_nan=False)
+        fields = from_json(line)
     except ValueError as error:
-        reason = Reason.TOO_DEEP if "recursion" in str(error) else Reason.MALFORMED
-        raise InvalidRequest(f"not a line of JSON in UTF-8: {error}", _why(reason)) from error
+        if "recursion" in str(error):
+            raise too_deep(max_depth) from error
+        raise InvalidRequest(f"not a line of JSON in UTF-8: {error}", _why(Reason.MALFORMED)) from error
     if not isinstance(fields, dict):
         raise InvalidRequest(
             f'expected a JSON object {{"method", "args"}}, got {_kind(fields)}', _why(Reason.MALFORMED)
         )
+    return fields
+
+
+def _check_version(fields: dict[str, Any]) -> None:
     version: Any = fields.get("v", VERSION)
     if type(version) is not int or version != VERSION:
         raise InvalidRequest(
-            f"wire version {version!r} is not served; this worker speaks {VERSION}",
+            f"wire version {str(version)[:SHOWN]!r} is not served; this worker speaks {VERSION}",
             {"reason": Reason.VERSION, "supported": [VERSION]},
         )
-    return fields
+
+
+def _id(fields: dict[str, Any]) -> str | None:
+    request_id = fields.get("id")
+    if request_id is not None and not isinstance(request_id, str):
+        raise InvalidRequest("'id' must be a UUID in a string", _why(Reason.REQUEST_ID))
+    return request_id
 
 
 def _method(fields: dict[str, Any]) -> str:
@@ -169,36 +191,14 @@ def _positive(fields: dict[str, Any], key: str, reason: str) -> int | None:
     return value
 
 
-def _arguments(line: bytes, arguments: object) -> bytes:
+def _arguments(line: bytes, fields: dict[str, Any], max_depth: int) -> bytes:
+    arguments = fields.get("args", {})
     if not isinstance(arguments, dict):
         raise InvalidRequest(
-            f"'args' must be an object of arguments by name, got {_kind(arguments)}", _why(Reason.MALFORMED)
+            f"'args' must be an object of arguments by name, got {_kind(arguments)}",
+            {"reason": Reason.INVALID_ARGUMENT, "argument": None},
         )
-    if line.count(b"{") + line.count(b"[") > MAX_DEPTH and _depth(arguments) > MAX_DEPTH:
-        raise InvalidRequest(
-            f"arguments are nested deeper than {MAX_DEPTH}", {"reason": Reason.TOO_DEEP, "limit": MAX_DEPTH}
-        )
-    try:
-        orjson.loads(line)  # refuses, and quickly, what was read above as an infinity
-        encoded = sorted_json(arguments)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest("a number is beyond what a float64 can hold", _why(Reason.INVALID_ARGUMENT)) from error
-    except TypeError as error:
-        raise InvalidRequest(f"a number is out of range: {error}", _why(Reason.INVALID_ARGUMENT)) from error
-    if b"\\u0000" in encoded and _ESCAPED_NUL.search(encoded):
-        raise InvalidRequest("text holds U+0000, which the database cannot store", _why(Reason.INVALID_ARGUMENT))
-    return encoded
-
-
-def sorted_json(arguments: object) -> bytes:
-    """Arguments in the one form in which equal ones are equal bytes. TypeError for an integer beyond 64 bits."""
-    return orjson.dumps(arguments, option=orjson.OPT_SORT_KEYS)
-
-
-def _depth(value: object) -> int:
-    """How deep containers nest. The parser has already bounded it at about 200."""
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    return 0 if children is None else 1 + max(map(_depth, children), default=0)
+    return judged(arguments, line, max_depth)
 
 
 def _kind(value: object) -> str:
@@ -225,7 +225,7 @@ def encode_result(result: str) -> str:
 def encode_error(error: RemoteError) -> str:
     """The outcome of a call that was answered with this error."""
     fields = {"error": error.code, "message": error.message, "details": error.details}
-    return to_json(fields, inf_nan_mode="strings").decode()[1:]
+    return to_json(fields, inf_nan_mode="strings", serialize_unknown=True).decode()[1:]
 
 
 def encode_reply(request_id: str | None, outcome: str) -> bytes:

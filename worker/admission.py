@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError, create_model
 from pydantic_core import from_json
 
 from rpc_client import wire
+from rpc_client.arguments import SHOWN, seems_doubled, sorted_json
 from rpc_client.errors import InvalidRequest, Reason, RemoteError
 from worker.calls import OTHER_IDS_DAY, UUID_PATTERN, Call, day_of, hash_arguments, identify
 
@@ -72,7 +73,10 @@ class Admission:
             fields: Any = schema.model_validate_json(line, strict=True)
             as_sent = b""
             if answer.method.lane == "write":
-                as_sent = wire.sorted_json(from_json(line, allow_inf_nan=False)["args"])
+                keys = from_json(line, allow_inf_nan=False)
+                as_sent = sorted_json(keys["args"])
+                if seems_doubled(line, keys, as_sent):
+                    return None
             read = wire.Line(fields.id, answer.method.name, as_sent, fields.deadline, fields.attempt or 1)
             return self._call(line, read, answer, fields.id.lower(), vars(fields.args), origin)
         except (ValueError, TypeError, InvalidRequest):
@@ -82,13 +86,18 @@ class Admission:
         """The call, or what is to be said against it."""
         method, shown_id = "?", None
         try:
-            decoded = wire.decode_line(line)
+            decoded = wire.decode_line(line, self._settings.max_depth)
             method, shown_id = decoded.method, decoded.id
             answer = self._served.find(method)
             if routing_key != answer.method.routing_key:
                 raise InvalidRequest(
                     f"{method} travels under the routing key {answer.method.routing_key!r}, not {routing_key[:128]!r}",
                     {"reason": Reason.WRONG_LANE},
+                )
+            if decoded.doubled is not None and answer.method.lane == "write":
+                key = decoded.doubled[:SHOWN]
+                raise InvalidRequest(
+                    f"the key {key!r} stands twice in one object", {"reason": Reason.DUPLICATE_KEY, "key": key}
                 )
             request_id = identify(decoded, origin, write=answer.method.lane == "write")
             return self._call(line, decoded, answer, request_id, _validated(answer.method, decoded.arguments), origin)
@@ -164,7 +173,7 @@ def _validated(method: Method[..., Any], arguments: bytes) -> dict[str, object]:
 
 def _misfit(method: Method[..., Any], error: ValidationError) -> InvalidRequest:
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    path = ".".join(str(part) for part in first["loc"])
+    path = ".".join(str(part)[:SHOWN] for part in first["loc"])
     if first["type"] == "missing" and len(first["loc"]) == 1:
         message, reason = (
             f"{method.name}: argument {path!r} is missing; it takes {method.shown_signature}",
@@ -172,10 +181,10 @@ def _misfit(method: Method[..., Any], error: ValidationError) -> InvalidRequest:
         )
     elif first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
         message, reason = (
-            f"{method.name}: there is no argument {path[:128]!r}; it takes {method.shown_signature}",
+            f"{method.name}: there is no argument {path!r}; it takes {method.shown_signature}",
             Reason.UNKNOWN_ARGUMENT,
         )
     else:
         message, reason = f"{method.name}: argument {path!r}: {first['msg']}", Reason.INVALID_ARGUMENT
-    argument = str(first["loc"][0]) if first["loc"] else None
+    argument = str(first["loc"][0])[:SHOWN] if first["loc"] else None
     return InvalidRequest(message, {"reason": reason, "argument": argument, "path": path})

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from rpc_client.arguments import is_finite
 from rpc_client.contract import Method
 from rpc_client.errors import (
     DeadlineExceeded,
@@ -55,7 +56,7 @@ class DirectRead:
         if result is None and self.required:
             return NotFoundError(f"{self.method.name}: nothing fits {', '.join(self.method.parameters)}")
         try:
-            return Outcome(encode_result(_bounded(result or "null", self.max_bytes)))
+            return Outcome(encode_result(_bounded(self.method, result or "null", self.max_bytes)))
         except ResultTooLarge as error:
             return error
 
@@ -95,7 +96,7 @@ class StoryRead:
                 result = await self.story(session, **call.arguments)
             except RemoteError as error:
                 raise allowed(self.method, error) from error
-        return [Outcome(encode_result(_bounded(_json(self.method, result), self.max_bytes)))]
+        return [Outcome(encode_result(_bounded(self.method, _json(self.method, result), self.max_bytes)))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class StoryWrite:
         try:
             async with transaction.savepoint():
                 result = await self.story(transaction, **call.arguments)
-                return encode_result(_bounded(_json(self.method, result), self.max_bytes))
+                return encode_result(_bounded(self.method, _json(self.method, result), self.max_bytes))
         except Exception as error:
             business = business_error(self.method, error)
             if business is not None:
@@ -160,12 +161,19 @@ def business_error(method: Method[..., Any], error: BaseException) -> RemoteErro
 
 
 def _json(method: Method[..., Any], result: object) -> str:
-    return method.result.dump_json(method.result.validate_python(result)).decode()
+    text = method.result.dump_json(valid := method.result.validate_python(result)).decode()
+    # A number that is not finite would be written as null, and be something else to whoever reads it.
+    if "null" in text and not is_finite(method.result.dump_python(valid, mode="json")):
+        raise ValueError(f"{method.name} answers a number that is not finite, which JSON cannot say")
+    return text
 
 
-def _bounded(text: str, max_bytes: int) -> str:
+def _bounded(method: Method[..., Any], text: str, max_bytes: int) -> str:
     # A character takes at most four bytes, so most texts need no second look.
     if len(text) * 4 > max_bytes and (size := len(text.encode())) > max_bytes:
-        message = f"the answer takes {size} bytes; the limit is {max_bytes}: ask for less at once, page by page"
-        raise ResultTooLarge(message, {"bytes": size, "limit": max_bytes})
+        raise ResultTooLarge(
+            f"{method.name}: the answer takes {size} bytes; the limit is {max_bytes}"
+            f" (ROWCALL_{method.lane.upper()}_REPLY_BYTES): ask for less at once, page by page",
+            {"bytes": size, "limit": max_bytes},
+        )
     return text

@@ -25,7 +25,7 @@ OTHER_IDS_DAY = date(1970, 1, 1)
 EARLY_S = 3600
 """How far a client's clock may be ahead."""
 UUID_PATTERN = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
-_UUID = re.compile(UUID_PATTERN)
+UUID_SHAPE = re.compile(UUID_PATTERN)
 _EPOCH = OTHER_IDS_DAY.toordinal()
 
 
@@ -124,7 +124,7 @@ def hash_arguments(method: str, arguments: bytes) -> bytes:
 def identify(line: Line, origin: Origin, *, write: bool) -> str:
     """The call's id: its own, or one made of what makes the message recognisable when it is delivered again."""
     if line.id is not None:
-        if not _UUID.fullmatch(line.id):
+        if not UUID_SHAPE.fullmatch(line.id):
             raise InvalidRequest("'id' must be a UUID, as in 0198c5a4-…", {"reason": Reason.REQUEST_ID})
         return line.id.lower()
     if origin.correlation_id or origin.message_id:
@@ -145,7 +145,8 @@ def day_of(request_id: str, *, now: float, retention_days: int) -> date:
     made = int(request_id[:8] + request_id[9:13], 16) / 1000
     if not now - retention_days * 86400 < made < now + EARLY_S:
         raise InvalidRequest(
-            f"the time inside 'id' must lie within the last {retention_days} days: send this as a new call",
-            {"reason": Reason.REQUEST_ID_DAY},
+            f"the time inside 'id' must lie within the last {retention_days} days (ROWCALL_RETENTION_DAYS):"
+            " send this as a new call",
+            {"reason": Reason.REQUEST_ID_DAY, "limit": retention_days},
         )
     return date.fromordinal(_EPOCH + int(made // 86400))

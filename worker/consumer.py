@@ -13,6 +13,7 @@ import structlog
 
 from rpc_client.connection import Link, loss_as_error, open_channel
 from rpc_client.frames import HotChannel, Message, Socket
+from rpc_client.properties import UNREADABLE
 from rpc_client.wire import Names
 from worker import topology
 from worker.calls import Origin
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 CANCEL_S = 5.0
 MAX_CALLS_IN_HAND = 1024
 MAX_BYTES_IN_HAND = 16 << 20
-NO_ID = b'{"id":null'
 
 log = structlog.get_logger("rowcall.consumer")
 
@@ -47,6 +47,8 @@ class Delivery:
     channel: AbstractChannel
     socket: Socket
     tag: int
+    unreadable: str | None
+    """The name of a property that is not UTF-8, as they have to be."""
 
     @classmethod
     def of(cls, message: Message, channel: AbstractChannel, socket: Socket) -> Delivery:
@@ -68,6 +70,7 @@ class Delivery:
             channel=channel,
             socket=socket,
             tag=message.tag,
+            unreadable=known(UNREADABLE),
         )
 
     @property
@@ -174,6 +177,10 @@ class Consumer:
     async def _answer(self, delivery: Delivery) -> AsyncIterator[Answered]:
         """What to reply and what to bury. A message nobody may be told of is not run, or, if unreadable, buried."""
         reply_to = delivery.origin.reply_to
+        if delivery.unreadable is not None:
+            log.warning("not run: a property of it is no text", property=delivery.unreadable)
+            yield Answered([], [malformed(delivery.body, f"its {delivery.unreadable} is not UTF-8; nothing was run")])
+            return
         if reply_to is not None and not self._names.accepts_replies(reply_to):
             log.warning("not run: its reply address is no reply queue", caller=delivery.origin.caller)
             yield Answered([], [malformed(delivery.body, "reply_to is not a reply queue; nothing was run")])
@@ -189,9 +196,7 @@ class Consumer:
             encoding=delivery.encoding,
         ):
             if reply_to is None:
-                unread = any(reply.startswith(NO_ID) for reply in answered.replies)
                 answered.replies.clear()
-                answered.dead += [malformed(delivery.body, "cannot be read")] if unread else []
             yield answered
 
     async def drain(self) -> None:

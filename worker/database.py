@@ -75,8 +75,11 @@ class Database:
             async with asyncio.timeout(timeout_s):
                 await self._free.acquire()
         except TimeoutError:
-            message = f"no database connection came free in {timeout_s:.1f} s; all {self._settings.pool_size} are busy"
-            raise Unavailable(message) from None
+            raise Unavailable(
+                f"no database connection came free in {timeout_s:.1f} s (ROWCALL_ACQUIRE_S);"
+                f" all {self._settings.pool_size} are busy (ROWCALL_POOL_SIZE)",
+                {"limit": self._settings.acquire_s},
+            ) from None
 
     def _take_idle(self) -> Connection | None:
         """The one that was used last, so that the others may rest; those that died meanwhile are forgotten."""

@@ -6,7 +6,16 @@ from enum import Enum, auto
 
 import asyncpg
 
-from rpc_client.errors import Conflict, DeadlineExceeded, RemoteError, ResultTooLarge
+from rpc_client.errors import (
+    Conflict,
+    DeadlineExceeded,
+    InvalidRequest,
+    Reason,
+    RemoteError,
+    ResultTooLarge,
+    Unavailable,
+)
+from worker.settings import MAX_WRITE_REPLY_BYTES
 
 
 class Verdict(Enum):
@@ -34,6 +43,17 @@ TRANSIENT_STATES = frozenset(
         "25006",  # read-only: the connection points at a standby
     }
 )
+VALUE_STATES = frozenset(
+    {
+        "22001",  # text longer than its column
+        "22003",  # number out of range, of a sum too
+        "22008",  # moment out of range
+        "22021",  # U+0000 in text
+        "22P05",  # U+0000 in jsonb
+        "54000",  # text too long for an index
+    }
+)
+"""A value that the contract allows and the database does not."""
 RECEIPT_LATE = "receipts_in_time"
 RECEIPT_LARGE = "receipts_outcome_fits"
 
@@ -42,13 +62,15 @@ def judge(error: BaseException) -> RemoteError | Verdict:
     """The answer an exception stands for, or what to do about it."""
     if isinstance(error, RemoteError):
         return error
-    if isinstance(error, TimeoutError | asyncpg.QueryCanceledError):
+    if isinstance(error, TimeoutError):
         return Verdict.TIMEOUT
+    if isinstance(error, asyncpg.QueryCanceledError):
+        # The server's own word: it is undone, and would only be cancelled again.
+        return Unavailable("the database cancelled a statement, most likely for ROWCALL_STATEMENT_S; nothing changed")
     if isinstance(error, asyncpg.PostgresError):
         return _judge_state(error)
-    # asyncpg says InterfaceError both for a closed connection and for wrong arguments; the latter has a subclass.
-    if isinstance(error, asyncpg.InterfaceError) and not isinstance(error, asyncpg.DataError):
-        return Verdict.TRANSIENT if "closed" in str(error) else Verdict.BUG
+    if isinstance(error, asyncpg.InterfaceError):
+        return _judge_driver(error)
     return Verdict.TRANSIENT if isinstance(error, OSError) else Verdict.BUG
 
 
@@ -58,13 +80,32 @@ def _judge_state(error: asyncpg.PostgresError) -> RemoteError | Verdict:
     if constraint == RECEIPT_LATE:
         return DeadlineExceeded("the call was not done before its deadline; nothing changed")
     if constraint == RECEIPT_LARGE:
-        return ResultTooLarge("the answer is larger than a write may give; nothing changed")
+        message = (
+            f"the answer takes more than {MAX_WRITE_REPLY_BYTES} bytes, the most a write may give; nothing changed"
+        )
+        return ResultTooLarge(message, {"limit": MAX_WRITE_REPLY_BYTES})
     if is_receipt_conflict(error):
         return Verdict.REPEAT
     stale_plan = isinstance(error, asyncpg.InvalidCachedStatementError)  # DDL came between
     if stale_plan or state in TRANSIENT_STATES or state.startswith("08"):
         return Verdict.TRANSIENT
-    return Verdict.BUG
+    return (
+        _unstorable("an argument, or what it adds up to, is beyond what its column can hold")
+        if state in VALUE_STATES
+        else Verdict.BUG
+    )
+
+
+def _judge_driver(error: asyncpg.InterfaceError) -> RemoteError | Verdict:
+    """The driver says the same both for a closed connection and for wrong arguments; the latter is a ValueError too."""
+    if isinstance(error, ValueError):
+        return _unstorable("an argument is no value of its column's type")
+    return Verdict.TRANSIENT if "closed" in str(error) else Verdict.BUG
+
+
+def _unstorable(why: str) -> InvalidRequest:
+    """The values themselves are told to nobody: PostgreSQL's text may hold the row."""
+    return InvalidRequest(f"{why}; nothing changed", {"reason": Reason.INVALID_ARGUMENT, "argument": None})
 
 
 def is_receipt_conflict(error: BaseException) -> bool:

@@ -18,8 +18,8 @@ from rpc_client import wire
 from rpc_client.errors import DeadlineExceeded, InternalError, InvalidRequest, Reason, RemoteError, Unavailable
 from worker.admission import Admission, Refused
 from worker.answers import business_error
-from worker.calls import Call, Origin, Outcome, Result
-from worker.dead_letters import DeadLetter, exhausted, internal
+from worker.calls import UUID_SHAPE, Call, Origin, Outcome, Result
+from worker.dead_letters import DeadLetter, exhausted, internal, malformed
 from worker.errors import Verdict, judge
 from worker.groups import Groups, run_alone
 from worker.logs import log_calls
@@ -78,10 +78,12 @@ class Pipeline:
         started = time.perf_counter()
         try:
             self._check_envelope(body, content_type, encoding)
-            slots = self._admission.admit(wire.split_lines(body), origin, routing_key)
+            lines = wire.split_lines(body, self._settings.message_calls)
+            slots = self._admission.admit(lines, origin, routing_key)
         except InvalidRequest as error:
             log.info("refused", error=error.code, reason=error.details.get("reason"))
-            yield Answered([wire.encode_reply(None, wire.encode_error(error))])
+            untold = [malformed(body, error.message)] if origin.reply_to is None else []
+            yield Answered([wire.encode_reply(wire.only_id(body), wire.encode_error(error))], untold)
             return
         portions = self._groups.portions([slot for slot in slots if isinstance(slot, Call)])
         if len(portions) > 1:
@@ -98,8 +100,12 @@ class Pipeline:
         """The replies to lines that are done with, and a line in the log for each."""
         answered = Answered([])
         answered.replies += [self._reply(slot, answered.dead) for slot in slots]
+        if origin.reply_to is None:
+            answered.dead += [
+                malformed(slot.line, str(slot.result)) for slot in slots if isinstance(slot.result, InvalidRequest)
+            ]
         log_calls(
-            [{"method": slot.method, "id": slot.shown_id, "outcome": _word(slot.result)} for slot in slots],
+            [self._logged(slot) for slot in slots],
             ms=round((time.perf_counter() - started) * 1000, 2),
             redelivered=origin.redelivered,
         )
@@ -136,6 +142,14 @@ class Pipeline:
             dead.append(internal(slot.line, result))
         told = "the call did not run and is kept for replay under this id" if kept else "the call did not run"
         return wire.encode_reply(slot.shown_id, wire.encode_error(InternalError(f"a bug on the worker's side; {told}")))
+
+    def _logged(self, slot: Call | Refused) -> dict[str, object]:
+        """What the log says of a call. Of a line that was refused, nothing that only its sender says."""
+        method, shown_id = slot.method, slot.shown_id
+        if isinstance(slot, Refused):
+            method = method if method in self._served.answers else "?"
+            shown_id = shown_id if shown_id is not None and UUID_SHAPE.fullmatch(shown_id) else None
+        return {"method": method, "id": shown_id, "outcome": _word(slot.result)}
 
     async def _settled(self, calls: Sequence[Call]) -> Sequence[Call]:
         """Settle each call: by what is stored of it, or by what it does now, tried again while that can help."""

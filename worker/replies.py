@@ -22,7 +22,7 @@ from pamqp.commands import Basic
 
 from rpc_client.connection import Link, loss_as_error, open_channel
 from rpc_client.frames import HotChannel
-from rpc_client.properties import encode_properties
+from rpc_client.properties import encode_properties, shortened
 from rpc_client.wire import Names
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class Replies:
                 await self._dead.basic_publish(
                     letter.body,
                     exchange=self._names.dead,
-                    routing_key=routing_key,
+                    routing_key=shortened(routing_key),
                     properties=Basic.Properties(
                         correlation_id=origin.correlation_id,
                         reply_to=origin.reply_to,

@@ -8,6 +8,10 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from rpc_client.settings import ClientSettings
+from rpc_client.wire import MAX_CALLS, MAX_DEPTH
+
+MAX_WRITE_REPLY_BYTES = 256 << 10
+"""Also a constraint of the receipts' table: docs/decisions/0004."""
 
 
 class WorkerSettings(ClientSettings):
@@ -23,17 +27,28 @@ class WorkerSettings(ClientSettings):
     )
     pool_size: int = Field(default=10, ge=1, le=500, description="Database connections of one worker process.")
     prefetch: int = Field(default=32, ge=1, le=1024, description="Messages of each lane a worker holds at most.")
-    acquire_s: float = Field(default=2.0, gt=0, description="How long a call may wait for a database connection.")
+    acquire_s: float = Field(
+        default=2.0, gt=0, le=60, description="How long a call may wait for a database connection."
+    )
     default_deadline_s: float = Field(default=10.0, gt=0, le=300, description="For calls that name no deadline.")
     max_deadline_s: float = Field(default=300.0, gt=0, le=300, description="No call may ask for more.")
-    statement_s: float = Field(default=60.0, gt=0, description="No statement runs longer.")
+    statement_s: float = Field(
+        default=60.0, ge=0.1, le=300, description="No statement runs longer, however much time its call has left."
+    )
     lock_s: float = Field(
         default=2.0, gt=0, description="No statement waits longer for a lock before it is tried again."
     )
     read_reply_bytes: int = Field(default=8 << 20, ge=1024, description="The largest answer of a read.")
     write_reply_bytes: int = Field(
-        default=256 << 10, ge=1024, le=256 << 10, description="The largest answer of a write."
+        default=MAX_WRITE_REPLY_BYTES,
+        ge=1024,
+        le=MAX_WRITE_REPLY_BYTES,
+        description="The largest answer of a write that is a story; those of one statement are held to 256 KiB.",
     )
+    message_calls: int = Field(
+        default=MAX_CALLS, ge=MAX_CALLS, le=1024, description="Calls of one message; clients put up to 64 together."
+    )
+    max_depth: int = Field(default=MAX_DEPTH, ge=8, le=128, description="How deep arguments may be nested.")
     retention_days: int = Field(default=7, ge=1, le=90, description="How long a repeat of a write is recognised.")
     dead_letter_days: int = Field(default=7, ge=1, le=90, description="How long the queue keeps dead letters.")
     drain_s: float = Field(default=25.0, gt=0, description="After SIGTERM, how long running calls may take to finish.")

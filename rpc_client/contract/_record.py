@@ -12,7 +12,7 @@ from pydantic_core import core_schema
 class Record(BaseModel):
     """A typed row. Frozen; fields of a newer worker that this client does not know are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=(), allow_inf_nan=False)
 
 
 def as_utc(moment: datetime) -> datetime:

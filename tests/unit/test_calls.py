@@ -74,7 +74,7 @@ def test_a_uuid7_of_another_time_is_refused(age_s):
     with pytest.raises(InvalidRequest) as caught:
         day_of(v7(min(max(round((now - age_s) * 1000), 0), 2**48 - 1)), now=now, retention_days=7)
 
-    assert caught.value.details == {"reason": "request_id_day"}
+    assert caught.value.details == {"reason": "request_id_day", "limit": 7}
 
 
 def test_every_other_id_lives_in_one_fixed_partition():

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rpc_client import wire
+from rpc_client.arguments import encode_arguments
 from rpc_client.errors import Conflict, InvalidRequest, NotFoundError, UnknownRemoteError
 from rpc_client.wire import Names
 
@@ -26,7 +27,7 @@ json_values = st.recursive(
 
 @given(st.dictionaries(st.text("abcxyz_", min_size=1), json_values, max_size=5))
 def test_a_call_comes_out_as_it_went_in(arguments):
-    line = wire.encode_call("some-id", "family.method", wire.encode_arguments(arguments), 1_800_000_000_000, 2)
+    line = wire.encode_call("some-id", "family.method", encode_arguments(arguments), 1_800_000_000_000, 2)
 
     decoded = wire.decode_line(line)
 
@@ -60,12 +61,16 @@ def test_json_that_is_no_object_is_invalid(value):
         ("{}".encode("utf-16"), "malformed"),
         (b'{"method":"a.b","args":{"t":"\xff"}}', "malformed"),
         (b'{"method":"a.b","args":{"t":"\\ud800"}}', "malformed"),
-        (b'{"method":"a.b","args":{"n":NaN}}', "malformed"),
+        (b'{"method":"a.b","args":{"n":NaN}}', "invalid_argument"),
+        (b'{"method":"a.b","args":{"n":-Infinity}}', "invalid_argument"),
+        (b'{"method":"a.b","args":{"n":' + b"1" * 400 + b".0}}", "invalid_argument"),
+        (b'{"method":"a.b","args":{"n":' + b"9" * 300 + b"e50}}", "invalid_argument"),
+        (b'{"method":"a.b","deadline":NaN}', "deadline"),
         (b'{"method":"a.b","args":{"n":1,}}', "malformed"),
         (b'{"method":"a.b"}{"method":"a.b"}', "malformed"),
         (b'{"args":{}}', "malformed"),
         (b'{"method":5}', "malformed"),
-        (b'{"method":"a.b","args":[1]}', "malformed"),
+        (b'{"method":"a.b","args":[1]}', "invalid_argument"),
         (b'{"method":"a.b","id":5}', "request_id"),
         (b'{"method":"a.b","v":2}', "version"),
         (b'{"method":"a.b","v":true}', "version"),
@@ -116,7 +121,7 @@ def test_blank_lines_do_not_count_and_64_calls_are_enough():
 
 
 def test_nan_is_sent_as_such_so_that_the_worker_can_refuse_it():
-    encoded = wire.encode_arguments({"n": math.nan})
+    encoded = encode_arguments({"n": math.nan})
 
     with pytest.raises(InvalidRequest):
         wire.decode_line(wire.encode_call("i", "a.b", encoded, 1, 1))
