@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -35,7 +35,7 @@ def judged(arguments: dict[str, Any], line: bytes, max_depth: int) -> bytes:
     if len(arguments) > MAX_ARGUMENTS:
         message = f"{len(arguments)} arguments; no method takes so many"
         raise InvalidRequest(message, {"reason": Reason.UNKNOWN_ARGUMENT, "argument": None})
-    if line.count(b"{") + line.count(b"[") > max_depth and _depth(arguments) > max_depth:
+    if line.count(b"{") + line.count(b"[") > max_depth and _is_deeper(arguments, max_depth):
         raise too_deep(max_depth)
     try:
         encoded = sorted_json(arguments)
@@ -64,9 +64,9 @@ def too_deep(limit: int) -> InvalidRequest:
 
 def is_finite(value: object) -> bool:
     """Whether no number in this JSON value is a NaN or an infinity."""
-    if isinstance(value, float):
-        return math.isfinite(value)
-    return all(map(is_finite, _children(value)))
+    return not any(
+        type(number) is float and not math.isfinite(number) for level in _levels([value]) for number in level
+    )
 
 
 def seems_doubled(line: bytes, fields: Mapping[str, Any], arguments: bytes) -> bool:
@@ -109,10 +109,29 @@ def _unfit(name: str | None, why: str) -> InvalidRequest:
     return InvalidRequest(f"{blamed}: {why}", {"reason": Reason.INVALID_ARGUMENT, "argument": shown})
 
 
-def _depth(value: object) -> int:
-    """How deep containers nest. The parser has already bounded it at about 200."""
-    return 1 + max(map(_depth, _children(value)), default=0) if isinstance(value, dict | list) else 0
+def _is_deeper(value: object, limit: int) -> bool:
+    """Whether containers nest deeper than this. The parser has already bounded it at about 200."""
+    containers = [value]
+    for _ in range(limit):
+        containers = [
+            child
+            for inner in map(_children, containers)
+            for child in inner
+            if type(child) is dict or type(child) is list
+        ]
+    return bool(containers)
 
 
-def _children(value: object) -> Any:
-    return value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+def _levels(values: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """What is in these values, level by level: a megabyte of brackets would be too many calls for a recursion."""
+    while values:
+        yield values
+        values = [child for inner in map(_children, filter(_is_container, values)) for child in inner]
+
+
+def _is_container(value: object) -> bool:
+    return type(value) in {dict, list, tuple}
+
+
+def _children(value: Any) -> Any:
+    return value.values() if isinstance(value, dict) else value

@@ -192,16 +192,16 @@ def environment(settings: WorkerSettings) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-async def start_worker(settings: WorkerSettings, tmp_path: Path) -> AsyncIterator[StartWorker]:
-    """Start worker processes; they are stopped, and what they declared is deleted by name, when the test ends."""
+@contextlib.asynccontextmanager
+async def workers(settings: WorkerSettings, folder: Path) -> AsyncIterator[StartWorker]:
+    """Start worker processes; in the end they are stopped, and what they declared is deleted by name."""
     started: list[WorkerProcess] = []
 
     async def start(**extra: str) -> WorkerProcess:
-        log = tmp_path / f"worker-{len(started)}.log"
+        log = folder / f"worker-{len(started)}.log"
         with log.open("w") as output:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "worker", stderr=output, env={**environment(settings), **extra}, cwd=tmp_path
+                sys.executable, "-m", "worker", stderr=output, env={**environment(settings), **extra}, cwd=folder
             )
         worker = WorkerProcess(process, log)
         started.append(worker)
@@ -214,6 +214,13 @@ async def start_worker(settings: WorkerSettings, tmp_path: Path) -> AsyncIterato
         for worker in started:
             await worker.stop()
         await topology.delete(settings)
+
+
+@pytest.fixture
+async def start_worker(settings: WorkerSettings, tmp_path: Path) -> AsyncIterator[StartWorker]:
+    """Start worker processes for this test."""
+    async with workers(settings, tmp_path) as start:
+        yield start
 
 
 @pytest.fixture

@@ -163,7 +163,7 @@ def business_error(method: Method[..., Any], error: BaseException) -> RemoteErro
 def _json(method: Method[..., Any], result: object) -> str:
     text = method.result.dump_json(valid := method.result.validate_python(result)).decode()
     # A number that is not finite would be written as null, and be something else to whoever reads it.
-    if "null" in text and not is_finite(method.result.dump_python(valid, mode="json")):
+    if "null" in text and not is_finite(method.result.dump_python(valid)):
         raise ValueError(f"{method.name} answers a number that is not finite, which JSON cannot say")
     return text
 

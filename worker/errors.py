@@ -70,7 +70,7 @@ def judge(error: BaseException) -> RemoteError | Verdict:
     if isinstance(error, asyncpg.PostgresError):
         return _judge_state(error)
     if isinstance(error, asyncpg.InterfaceError):
-        return _judge_driver(error)
+        return Verdict.TRANSIENT if "closed" in str(error) else Verdict.BUG
     return Verdict.TRANSIENT if isinstance(error, OSError) else Verdict.BUG
 
 
@@ -89,23 +89,13 @@ def _judge_state(error: asyncpg.PostgresError) -> RemoteError | Verdict:
     stale_plan = isinstance(error, asyncpg.InvalidCachedStatementError)  # DDL came between
     if stale_plan or state in TRANSIENT_STATES or state.startswith("08"):
         return Verdict.TRANSIENT
-    return (
-        _unstorable("an argument, or what it adds up to, is beyond what its column can hold")
-        if state in VALUE_STATES
-        else Verdict.BUG
-    )
-
-
-def _judge_driver(error: asyncpg.InterfaceError) -> RemoteError | Verdict:
-    """The driver says the same both for a closed connection and for wrong arguments; the latter is a ValueError too."""
-    if isinstance(error, ValueError):
-        return _unstorable("an argument is no value of its column's type")
-    return Verdict.TRANSIENT if "closed" in str(error) else Verdict.BUG
-
-
-def _unstorable(why: str) -> InvalidRequest:
-    """The values themselves are told to nobody: PostgreSQL's text may hold the row."""
-    return InvalidRequest(f"{why}; nothing changed", {"reason": Reason.INVALID_ARGUMENT, "argument": None})
+    # The driver says DataError of what it cannot write: of a value, which is input, or of a type, which is a bug.
+    unwritable = isinstance(error, asyncpg.DataError) and isinstance(error.__cause__, ValueError | OverflowError)
+    if unwritable or state in VALUE_STATES:
+        # The value itself is told to nobody: the text of such errors may hold a row.
+        message = "an argument, or what it adds up to, is beyond what its column can hold; nothing changed"
+        return InvalidRequest(message, {"reason": Reason.INVALID_ARGUMENT, "argument": None})
+    return Verdict.BUG
 
 
 def is_receipt_conflict(error: BaseException) -> bool:

@@ -20,13 +20,17 @@ def as_utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+"""What the database's driver takes for -infinity and infinity, which no client could read."""
+
+
 class _Moment:
     """How a moment is read: from JSON with its zone, from Python as UTC."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         # Results are read from JSON: not to call Python for each of their moments halves what those cost.
         return core_schema.json_or_python_schema(
-            json_schema=core_schema.datetime_schema(tz_constraint="aware"),
+            json_schema=core_schema.datetime_schema(tz_constraint="aware", gt=FIRST, lt=LAST),
             python_schema=core_schema.no_info_after_validator_function(as_utc, handler(source)),
         )
 

@@ -56,6 +56,9 @@ class AgentNodeLink(Record):
     """Whether the sink may take the last value again and again."""
 
 
+Links = Annotated[list[AgentNodeLink], Field(max_length=5000)]
+
+
 class AgentNode(Record):
     """A block at its place in a graph, with the inputs it starts from."""
 
@@ -63,9 +66,9 @@ class AgentNode(Record):
     block_id: Id
     input_default: dict[str, Any] = Field(default_factory=dict)
     metadata: dict[str, Any] = Field(default_factory=dict)
-    input_links: list[AgentNodeLink] = Field(default_factory=list)
+    input_links: Links = Field(default_factory=list)
     """Told by the worker; what a file says here is in the graph's `links` too."""
-    output_links: list[AgentNodeLink] = Field(default_factory=list)
+    output_links: Links = Field(default_factory=list)
     graph_id: str = ""
     graph_version: int = 0
     webhook_id: str | None = None
@@ -85,7 +88,7 @@ class BaseGraph(Record):
     instructions: str | None = None
     recommended_schedule_cron: str | None = None
     nodes: Annotated[list[AgentNode], Field(max_length=1000)] = Field(default_factory=list)
-    links: Annotated[list[AgentNodeLink], Field(max_length=5000)] = Field(default_factory=list)
+    links: Links = Field(default_factory=list)
     forked_from_id: str | None = None
     forked_from_version: Version | None = None
 
