@@ -196,6 +196,8 @@ BUILT_IN: Mapping[str, type[RemoteError]] = {
     )
 }
 """Error word -> class, for every error that any method may answer."""
+ANYWHERE = (InvalidRequest, ResultTooLarge, Unavailable, DeadlineExceeded)
+"""Those that a method may raise without declaring them."""
 
 
 class Reason:

@@ -14,11 +14,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic import BaseModel, Field, create_model
 from pydantic_core import from_json
 
 from rpc_client import wire
 from rpc_client.arguments import SHOWN, seems_doubled, sorted_json
+from rpc_client.contract import read_arguments
 from rpc_client.errors import InvalidRequest, Reason, RemoteError
 from worker.calls import OTHER_IDS_DAY, UUID_PATTERN, Call, day_of, hash_arguments, identify
 
@@ -112,7 +113,7 @@ class Admission:
                     f"the key {key!r} stands twice in one object", {"reason": Reason.DUPLICATE_KEY, "key": key}
                 )
             request_id = identify(decoded, origin, write=answer.method.lane == "write")
-            return self._call(line, decoded, answer, request_id, _validated(answer.method, decoded.arguments), origin)
+            return self._call(line, decoded, answer, request_id, read_arguments(answer.method, decoded.arguments), origin)
         except RemoteError as error:
             return Refused(line, method, shown_id or error.request_id, error)
         except Exception as error:  # noqa: BLE001 - a bug of ours is no reason to leave a caller without an answer
@@ -185,37 +186,3 @@ def _any_json(schema: object) -> bool:
     if schema.get("type") == "array" and not schema.keys() & {"items", "prefixItems"}:
         return True
     return any(map(_any_json, parts))
-
-
-def _validated(method: Method[..., Any], arguments: bytes) -> dict[str, object]:
-    """The arguments as the contract's types, defaults filled in. InvalidRequest names the first that does not fit."""
-    try:
-        return vars(method.arguments.model_validate_json(arguments, strict=True))
-    except ValidationError as error:
-        raise _misfit(method, error) from None
-
-
-def _misfit(method: Method[..., Any], error: ValidationError) -> InvalidRequest:
-    first = _first(error)
-    path = ".".join(str(part)[:SHOWN] for part in first["loc"])
-    if first["type"] == "missing" and len(first["loc"]) == 1:
-        message, reason = (
-            f"{method.name}: argument {path!r} is missing; it takes {method.shown_signature}",
-            Reason.MISSING_ARGUMENT,
-        )
-    elif first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
-        message, reason = (
-            f"{method.name}: there is no argument {path!r}; it takes {method.shown_signature}",
-            Reason.UNKNOWN_ARGUMENT,
-        )
-    else:
-        message, reason = f"{method.name}: argument {path!r}: {first['msg']}", Reason.INVALID_ARGUMENT
-    argument = str(first["loc"][0])[:SHOWN] if first["loc"] else None
-    return InvalidRequest(message, {"reason": reason, "argument": argument, "path": path})
-
-
-def _first(error: ValidationError) -> dict[str, Any]:
-    """The first of its errors. There may be a million, and to make Python's of all of them would take seconds."""
-    text = error.json(include_url=False, include_context=False, include_input=False)
-    found: dict[str, Any] = json.JSONDecoder().raw_decode(text, text.index("{"))[0]
-    return found

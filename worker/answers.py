@@ -11,16 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from rpc_client.arguments import is_finite
-from rpc_client.contract import Method
-from rpc_client.errors import (
-    DeadlineExceeded,
-    InvalidRequest,
-    NotFoundError,
-    RemoteError,
-    ResultTooLarge,
-    Unavailable,
-)
+from rpc_client.contract import Method, write_result
+from rpc_client.errors import ANYWHERE, NotFoundError, RemoteError, ResultTooLarge
 from rpc_client.wire import encode_error, encode_result
 from worker.calls import Call, Outcome, Result
 from worker.database import Database, Row, Transaction
@@ -28,8 +20,6 @@ from worker.errors import as_conflict
 from worker.statements import Statement
 
 Story = Callable[..., Awaitable[Any]]
-ANYWHERE = (InvalidRequest, ResultTooLarge, Unavailable, DeadlineExceeded)
-"""Errors that any method may answer, declared or not."""
 GROUP_S = 1.0
 
 
@@ -96,7 +86,7 @@ class StoryRead:
                 result = await self.story(session, **call.arguments)
             except RemoteError as error:
                 raise allowed(self.method, error) from error
-        return [Outcome(encode_result(_bounded(self.method, _json(self.method, result), self.max_bytes)))]
+        return [Outcome(encode_result(_bounded(self.method, write_result(self.method, result), self.max_bytes)))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +110,7 @@ class StoryWrite:
         try:
             async with transaction.savepoint():
                 result = await self.story(transaction, **call.arguments)
-                return encode_result(_bounded(self.method, _json(self.method, result), self.max_bytes))
+                return encode_result(_bounded(self.method, write_result(self.method, result), self.max_bytes))
         except Exception as error:
             business = business_error(self.method, error)
             if business is not None:
@@ -158,14 +148,6 @@ def business_error(method: Method[..., Any], error: BaseException) -> RemoteErro
     """The error as part of the method's outcome, if its contract says it may be one."""
     found = error if isinstance(error, RemoteError) else as_conflict(error)
     return found if found is not None and isinstance(found, method.raises) else None
-
-
-def _json(method: Method[..., Any], result: object) -> str:
-    text = method.result.dump_json(valid := method.result.validate_python(result)).decode()
-    # A number that is not finite would be written as null, and be something else to whoever reads it.
-    if "null" in text and not is_finite(method.result.dump_python(valid)):
-        raise ValueError(f"{method.name} answers a number that is not finite, which JSON cannot say")
-    return text
 
 
 def _bounded(method: Method[..., Any], text: str, max_bytes: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rpc_client.contract._method import AsyncService, Caller, Lane, Method, Read, Service, Write, composed, read, write
 from rpc_client.contract._record import Record, Timestamp
+from rpc_client.contract._values import read_arguments, write_result
 
 __all__ = [
     "AsyncService",
@@ -17,5 +18,7 @@ __all__ = [
     "Write",
     "composed",
     "read",
+    "read_arguments",
     "write",
+    "write_result",
 ]

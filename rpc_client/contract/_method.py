@@ -26,6 +26,7 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cached_property
 from types import GenericAlias, UnionType
 from typing import (
+    TYPE_CHECKING,
     Annotated,
     Any,
     ClassVar,
@@ -45,6 +46,9 @@ from typing import (
 from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 
 from rpc_client.errors import RemoteError
+
+if TYPE_CHECKING:
+    from rpc_client.testing import Stubbed, StubService
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -72,6 +76,15 @@ class Service:
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
+
+    def _bound(self, method: Method[P, R]) -> Callable[P, Any]:
+        """What reading a method of this view gives: here, a function that calls it."""
+        call = self._caller.call
+
+        def bound(*args: P.args, **kwargs: P.kwargs) -> Any:
+            return call(method, args, kwargs)
+
+        return bound
 
     @classmethod
     def methods(cls) -> dict[str, Method[..., Any]]:
@@ -137,18 +150,15 @@ class Method(Generic[P, R]):
     @overload
     def __get__(self, instance: None, owner: type[Service]) -> Self: ...
     @overload
+    def __get__(self, instance: StubService, owner: type[Service]) -> Stubbed[P, R]: ...
+    @overload
     def __get__(self, instance: Service, owner: type[Service]) -> Callable[P, Async[R]]: ...
     @overload
     def __get__(self, instance: object, owner: type[Any]) -> Self: ...
-    def __get__(self, instance: object, owner: type[Any]) -> Self | Callable[P, Async[R]]:
+    def __get__(self, instance: object, owner: type[Any]) -> Any:
         if not isinstance(instance, Service):
             return self
-        call = instance._caller.call  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # its other half
-
-        def bound(*args: P.args, **kwargs: P.kwargs) -> Async[R]:
-            return call(self, args, kwargs)
-
-        return bound
+        return instance._bound(self)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # its other half
 
     def bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments by name, as given: defaults are the worker's to fill in. TypeError as for any function."""

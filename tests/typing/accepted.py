@@ -9,8 +9,9 @@ from typing import Any, assert_type
 from library import AsyncLibrary, Book, Library
 
 from accounts import Account, Accounts, AsyncAccounts, Entry
-from rpc_client import AsyncClient
+from rpc_client import AsyncClient, NotFoundError, OutcomeUnknown
 from rpc_client.contract import Lane, Method
+from rpc_client.testing import RecordedCall, Stubbed, StubClient, StubService
 from worker.database import Session, Transaction
 from worker.registry import Registry
 
@@ -100,3 +101,45 @@ async def transfer(tx: Session, source_id: str, target_id: str, amount: int, not
 async def a_story_can_be_called_like_the_function_it_is(db: Session, tx: Transaction) -> None:
     assert_type(await search_books(db, ["pride"]), list[Book])
     assert_type(await lend(tx, "9780141439518", "Ada"), datetime)
+
+
+def a_stub_is_told_what_the_contract_lets_a_method_answer(stub: StubClient) -> None:
+    assert_type(stub.platform.get_credits.answers(500), None)
+    stub[Accounts.get_account].answers(None)
+    stub[Accounts.deposit].raises(NotFoundError("there is no account 'a-1'"))
+    stub[Accounts.deposit].answers_in_order(500, OutcomeUnknown("no reply"), 1000)
+    assert_type(stub.platform.get_credits.calls, list[RecordedCall])
+
+
+async def owed(account_id: str, amount: int, note: str = "") -> int:
+    return -amount
+
+
+def a_stub_answers_by_a_function_of_the_methods_own_arguments(stub: StubClient) -> None:
+    stub[Accounts.deposit].answers_by(lambda account_id, amount, note="": len(account_id + note) + amount)
+    stub[Accounts.deposit].answers_by(owed)
+    stub[Library.count_books].answers_by(lambda shelf, *, lent=False: 0 if lent else shelf)
+
+
+async def a_stub_goes_wherever_a_client_goes(stub: StubClient) -> None:
+    client: AsyncClient = stub
+    assert_type(await client.platform.get_credits("user-1"), int)
+    assert_type(await stub.platform.get_credits("user-1"), int)
+    assert_type(await AsyncAccounts(stub).deposit("a-1", 500), int)
+    await stub.platform.get_node_executions("run-1")
+
+
+class StubLibrary(AsyncLibrary, StubService):
+    """A view for a family that is stubbed much."""
+
+
+async def a_family_has_a_stub_view_of_its_own(stub: StubClient) -> None:
+    library = StubLibrary(stub)
+    library.find_book.answers(Book(isbn="9780141439518", title="Pride and Prejudice"))
+    library.discard.answers(None)
+    assert_type(await library.find_book("9780141439518"), Book | None)
+    assert_type(stub[Library.count_books].answers(3), None)
+    view: AsyncLibrary = library
+    assert_type(await view.titles(["pride"]), dict[str, str])
+    prepared: Stubbed[..., int] = library.count_books
+    prepared.answers(7)

@@ -10,6 +10,8 @@ from library import AsyncLibrary, Book, Library
 from accounts import Account, Accounts, AsyncAccounts
 from rpc_client import AsyncClient
 from rpc_client.contract import read, write
+from rpc_client.errors import NotFoundError
+from rpc_client.testing import StubClient
 from worker.database import Session, Transaction
 from worker.registry import Registry
 
@@ -105,6 +107,33 @@ async def another_record(library: AsyncLibrary) -> list[Account]:
 
 async def none_forgotten(accounts: AsyncAccounts) -> int:
     return (await accounts.get_account("a-1")).balance  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
+
+
+# Stubs that are told what no worker could answer.
+
+
+def nothing_asked() -> int:
+    return 500
+
+
+async def backwards(amount: int, account_id: str, note: str = "") -> int:
+    return amount
+
+
+def stubs(stub: StubClient, client: AsyncClient) -> None:
+    stub.platform.get_credits.answers("500")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    stub.platform.get_credits.answers(None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    stub.platform.get_credits.answers_in_order(500, "400")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    stub.platform.get_credit.answers(500)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    stub.platform.get_credits.raises(NotFoundError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    stub.platform.get_credits.raises(ValueError("no"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    stub.platform.get_node_executions.answers([])  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    stub[Accounts.deposit].answers_by(nothing_asked)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    stub[Accounts.deposit].answers_by(backwards)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    stub[Accounts.get_account].answers(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    repr(stub["accounts.deposit"])  # type: ignore[index]  # pyright: ignore[reportArgumentType]
+    repr(stub[Library.titles])  # type: ignore[index]  # pyright: ignore[reportArgumentType]
+    client.platform.get_credits.answers(500)  # type: ignore[attr-defined]  # pyright: ignore[reportFunctionMemberAccess]
 
 
 # Declarations and registrations that mean nothing.
