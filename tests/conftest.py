@@ -14,22 +14,23 @@ from uuid import uuid4
 import asyncpg
 import pytest
 import structlog
+from pydantic import SecretStr
 
 from accounts import AsyncAccounts
 from accounts.services import family as accounts_family
 from rpc_client import AsyncClient, ClientSettings
 from rpc_client.contract.platform import AsyncPlatform
-from tests.fakes import DirectTransport, RecordedEvents
+from rpc_client.events import Event
 from worker import topology
-from worker.checks import check_schema
 from worker.database import Database
 from worker.migrations import migrate
 from worker.pipeline import Pipeline
 from worker.served import Served, serve
-from worker.servers import Servers, create_database, down, drop_database, find
+from worker.servers import Servers, down, find
 from worker.servers.records import Records
 from worker.services.platform import family as platform_family
 from worker.settings import WorkerSettings
+from worker.testing import LocalWorker, local_worker, scratch_database
 
 # Failures are read, so what worked need not be told.
 structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
@@ -66,33 +67,25 @@ def base_settings(servers: Servers) -> WorkerSettings:
 
 
 @pytest.fixture(scope="session")
-async def template(servers: Servers, base_settings: WorkerSettings) -> AsyncIterator[str]:
+async def migrated(servers: Servers, base_settings: WorkerSettings) -> AsyncIterator[str]:
     """A migrated database that every test copies."""
-    name = f"rowcall_test_{RUN}_template"
-    url = await create_database(servers.postgres_url, name)
-    try:
-        await migrate(base_settings.model_copy(update={"postgres_url": _secret(url)}), FAMILIES)
-        yield name
-    finally:
-        await drop_database(servers.postgres_url, name)
+    async with scratch_database(servers.postgres_url) as url:
+        await migrate(base_settings.model_copy(update={"postgres_url": SecretStr(url)}), FAMILIES)
+        yield url
 
 
 @pytest.fixture
-async def postgres_url(servers: Servers, template: str) -> AsyncIterator[str]:
+async def postgres_url(servers: Servers, migrated: str) -> AsyncIterator[str]:
     """A freshly migrated database of this test's own."""
-    name = f"rowcall_test_{RUN}_{uuid4().hex[:8]}"
-    url = await create_database(servers.postgres_url, name, template=template)
-    try:
+    async with scratch_database(servers.postgres_url, copy_of=migrated) as url:
         yield url
-    finally:
-        await drop_database(servers.postgres_url, name)
 
 
 @pytest.fixture
 def settings(base_settings: WorkerSettings, postgres_url: str) -> WorkerSettings:
     """This test's own database and prefix."""
     return base_settings.model_copy(
-        update={"postgres_url": _secret(postgres_url), "prefix": f"rowcall-test-{RUN}-{uuid4().hex[:8]}"}
+        update={"postgres_url": SecretStr(postgres_url), "prefix": f"rowcall-test-{RUN}-{uuid4().hex[:8]}"}
     )
 
 
@@ -112,38 +105,32 @@ def served(base_settings: WorkerSettings) -> Served:
 
 
 @pytest.fixture
-async def database(settings: WorkerSettings, served: Served) -> AsyncIterator[Database]:
-    async with Database(settings) as database:
-        async with database.connection(5) as connection:
-            await check_schema(connection, served)
-        yield database
+async def local(settings: WorkerSettings, postgres_url: str) -> AsyncIterator[LocalWorker]:
+    """A worker in this process, on this test's database; the transport is all that is not real."""
+    async with local_worker(postgres_url, FAMILIES, settings=settings) as worker:
+        yield worker
 
 
 @pytest.fixture
-def recorded(served: Served) -> RecordedEvents:
-    return RecordedEvents(served)
+def database(local: LocalWorker) -> Database:
+    return local.database
 
 
 @pytest.fixture
-def events(recorded: RecordedEvents) -> list[dict[str, object]]:
+def events(local: LocalWorker) -> list[Event]:
     """The events of committed calls, in order."""
-    return recorded.events
+    return local.events
 
 
 @pytest.fixture
-def pipeline(served: Served, database: Database, recorded: RecordedEvents, settings: WorkerSettings) -> Pipeline:
-    return Pipeline(served, database, recorded, settings)
+def pipeline(local: LocalWorker) -> Pipeline:
+    return local.pipeline
 
 
 @pytest.fixture
-def transport(pipeline: Pipeline) -> DirectTransport:
-    return DirectTransport(pipeline)
-
-
-@pytest.fixture
-def direct(settings: WorkerSettings, transport: DirectTransport) -> AsyncClient:
+def direct(local: LocalWorker) -> AsyncClient:
     """A client joined to a worker's pipeline in memory."""
-    return AsyncClient(settings, transport=transport)
+    return local.client
 
 
 @pytest.fixture
@@ -234,12 +221,6 @@ async def client(settings: WorkerSettings) -> AsyncIterator[AsyncClient]:
     """A client over the real broker."""
     async with AsyncClient(ClientSettings.model_validate(settings.model_dump())) as client:
         yield client
-
-
-def _secret(text: str):
-    from pydantic import SecretStr
-
-    return SecretStr(text)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

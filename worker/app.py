@@ -24,6 +24,7 @@ from worker.replies import Replies
 from worker.served import Served, serve
 
 if TYPE_CHECKING:
+    from worker.events import Announces
     from worker.settings import WorkerSettings
 
 PARTITIONS_EVERY_S = 3600
@@ -39,7 +40,11 @@ async def run(settings: WorkerSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     families = find_families(settings.families)
     await migrate(settings, families)
-    async with open_pipeline(settings, serve(families, settings)) as (pipeline, database, served):
+    served = serve(families, settings)
+    async with (
+        Announcer(settings, {family.name: family for family in families}) as announcer,
+        open_pipeline(settings, served, announcer) as (pipeline, database),
+    ):
         replies = Replies(settings)
         consumer = Consumer(settings, pipeline, replies)
         async with (
@@ -57,13 +62,14 @@ async def run(settings: WorkerSettings) -> None:
 
 
 @contextlib.asynccontextmanager
-async def open_pipeline(settings: WorkerSettings, served: Served) -> AsyncIterator[tuple[Pipeline, Database, Served]]:
-    """What answers calls, without anything that carries them: also what tests call in-process."""
-    announced = {family.name: family for family in served.families}
-    async with Database(settings) as database, Announcer(settings, announced) as announcer:
+async def open_pipeline(
+    settings: WorkerSettings, served: Served, announcer: Announces
+) -> AsyncIterator[tuple[Pipeline, Database]]:
+    """What answers calls, without anything that carries them: also what ``worker.testing`` calls in-process."""
+    async with Database(settings) as database:
         async with database.connection(settings.acquire_s) as connection:
             await check_schema(connection, served)
-        yield Pipeline(served, database, announcer, settings), database, served
+        yield Pipeline(served, database, announcer, settings), database
 
 
 async def _until_stopped(stop: asyncio.Event, consumer: Consumer) -> None:

@@ -20,9 +20,10 @@ from worker.checks import RESULT_TYPES, check_schema
 from worker.database import Session
 from worker.registry import Family, Registry, RegistryError, find_families
 from worker.served import Served, serve
-from worker.servers import Servers, create_database, drop_database
+from worker.servers import Servers
 from worker.settings import WorkerSettings
 from worker.statements import StatementError
+from worker.testing import scratch_database
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -86,15 +87,14 @@ def start(tmp_path: Path, base_settings: WorkerSettings) -> Start:
 
 
 @pytest.fixture(scope="module")
-async def schema(servers: Servers, template: str) -> AsyncIterator[asyncpg.Connection]:
+async def schema(servers: Servers, migrated: str) -> AsyncIterator[asyncpg.Connection]:
     """A connection to a migrated database that these tests only look at."""
-    url = await create_database(servers.postgres_url, f"{template}_checks", template=template)
-    connection = await asyncpg.connect(url)
-    try:
-        yield connection
-    finally:
-        await connection.close()
-        await drop_database(servers.postgres_url, f"{template}_checks")
+    async with scratch_database(servers.postgres_url, copy_of=migrated) as url:
+        connection = await asyncpg.connect(url)
+        try:
+            yield connection
+        finally:
+            await connection.close()
 
 
 async def test_a_family_that_agrees_with_itself_and_the_schema_is_served(start: Start, schema: asyncpg.Connection):

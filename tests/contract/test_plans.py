@@ -19,8 +19,9 @@ import asyncpg
 import pytest
 
 from worker.served import Served
-from worker.servers import Servers, create_database, drop_database
+from worker.servers import Servers
 from worker.statements import Statement
+from worker.testing import scratch_database
 
 LIMIT = 1000
 """Rows that a statement with a small answer may touch, of tables with 20 000."""
@@ -194,17 +195,15 @@ class Touched:
 
 
 @pytest.fixture(scope="module")
-async def loaded(servers: Servers, template: str) -> AsyncIterator[asyncpg.Connection]:
+async def loaded(servers: Servers, migrated: str) -> AsyncIterator[asyncpg.Connection]:
     """A database with 20 000 rows in every table that grows."""
-    name = f"{template}_plans"
-    url = await create_database(servers.postgres_url, name, template=template)
-    connection = await asyncpg.connect(url, server_settings={"timezone": "UTC"}, statement_cache_size=0)
-    try:
-        await connection.execute(DATA)
-        yield connection
-    finally:
-        await connection.close()
-        await drop_database(servers.postgres_url, name)
+    async with scratch_database(servers.postgres_url, copy_of=migrated) as url:
+        connection = await asyncpg.connect(url, server_settings={"timezone": "UTC"}, statement_cache_size=0)
+        try:
+            await connection.execute(DATA)
+            yield connection
+        finally:
+            await connection.close()
 
 
 async def touched(

@@ -14,15 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts import AsyncAccounts
-from rpc_client import AsyncClient
+from accounts.services import family as accounts_family
 from rpc_client.wire import decode_reply, encode_call
-from tests.fakes import DirectTransport, RecordedEvents
 from tests.proxy import Proxy, proxied
 from worker.calls import Origin
-from worker.database import Database
 from worker.pipeline import Pipeline
-from worker.served import Served
 from worker.settings import WorkerSettings
+from worker.testing import local_worker
 
 
 def now() -> Origin:
@@ -35,14 +33,13 @@ ACCOUNTS = [f"a-{n}" for n in range(64)]
 
 @pytest.fixture
 async def counted(
-    settings: WorkerSettings, served: Served, recorded: RecordedEvents
+    settings: WorkerSettings,
 ) -> AsyncIterator[tuple[Pipeline, Proxy]]:
     """A pipeline with one connection, through a proxy that counts; 64 accounts with 500 cents, statements prepared."""
     async with proxied(settings.postgres_url.get_secret_value()) as (proxy, url):
-        through = WorkerSettings.model_validate({**settings.model_dump(), "postgres_url": url, "pool_size": 1})
-        async with Database(through) as database:
-            pipeline = Pipeline(served, database, recorded, through)
-            accounts = AsyncAccounts(AsyncClient(settings, transport=DirectTransport(pipeline)))
+        one_connection = settings.model_copy(update={"pool_size": 1})
+        async with local_worker(url, [accounts_family], settings=one_connection) as worker:
+            pipeline, accounts = worker.pipeline, AsyncAccounts(worker.client)
             for account in ACCOUNTS:
                 await accounts.open_account(account, "me")
                 await accounts.deposit(account, 500)
@@ -154,17 +151,19 @@ async def test_equal_ids_in_one_message_run_once_and_get_equal_replies(counted, 
     assert await sql.fetchval("select balance from accounts.accounts where account_id = 'a-0'") == 512
 
 
-async def test_groups_in_opposite_order_do_not_deadlock_each_other(served, database, recorded, settings, accounts, sql):
+async def test_groups_in_opposite_order_do_not_deadlock_each_other(local, settings, accounts, sql):
     for account in ACCOUNTS[:16]:
         await accounts.open_account(account, "me")
     ids = [uuid4() for _ in range(16)]
     calls = [{"account_id": account, "amount": 1} for account in ACCOUNTS[:16]]
-    one, other = (Pipeline(served, database, recorded, settings) for _ in range(2))
+    url = settings.postgres_url.get_secret_value()
 
-    for _ in range(5):
-        await asyncio.gather(
-            send(one, "accounts.deposit", calls, ids), send(other, "accounts.deposit", calls[::-1], ids[::-1])
-        )
+    async with local_worker(url, [accounts_family], settings=settings) as other:
+        for _ in range(5):
+            await asyncio.gather(
+                send(local.pipeline, "accounts.deposit", calls, ids),
+                send(other.pipeline, "accounts.deposit", calls[::-1], ids[::-1]),
+            )
 
     assert await sql.fetchval("select sum(balance) from accounts.accounts") == 16
     assert await sql.fetchval("select deadlocks from pg_stat_database where datname = current_database()") == 0

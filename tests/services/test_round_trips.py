@@ -7,25 +7,21 @@ from collections.abc import AsyncIterator
 import pytest
 
 from accounts import AsyncAccounts
-from rpc_client import AsyncClient
-from tests.fakes import DirectTransport, RecordedEvents
+from accounts.services import family as accounts_family
 from tests.proxy import Proxy, proxied
-from worker.database import Database
-from worker.pipeline import Pipeline
-from worker.served import Served
 from worker.settings import WorkerSettings
+from worker.testing import local_worker
 
 
 @pytest.fixture
 async def counted(
-    settings: WorkerSettings, served: Served, recorded: RecordedEvents
+    settings: WorkerSettings,
 ) -> AsyncIterator[tuple[AsyncAccounts, Proxy]]:
     """Accounts whose pipeline reaches its database through a proxy that counts; one connection, all prepared."""
     async with proxied(settings.postgres_url.get_secret_value()) as (proxy, url):
-        through = WorkerSettings.model_validate({**settings.model_dump(), "postgres_url": url, "pool_size": 1})
-        async with Database(through) as database:
-            transport = DirectTransport(Pipeline(served, database, recorded, through))
-            accounts = AsyncAccounts(AsyncClient(settings, transport=transport))
+        one_connection = settings.model_copy(update={"pool_size": 1})
+        async with local_worker(url, [accounts_family], settings=one_connection) as worker:
+            accounts = AsyncAccounts(worker.client)
             for account in ("a-1", "b-1"):
                 await accounts.open_account(account, "me")
                 await accounts.deposit(account, 500)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator
 from uuid import uuid4
 
 import orjson
 import pytest
 
+from accounts.services import family as accounts_family
 from rpc_client.contract import Service, read, write
 from rpc_client.errors import Conflict, NotFoundError
 from rpc_client.wire import decode_reply, encode_call
 from tests.proxy import proxied
 from worker.calls import Origin
-from worker.database import Database, Session, Transaction
+from worker.database import Session, Transaction
 from worker.pipeline import Pipeline
 from worker.registry import Family, Registry
-from worker.served import serve
 from worker.settings import WorkerSettings
+from worker.testing import local_worker
 
 
 def now() -> Origin:
@@ -64,8 +66,9 @@ def line(method: str, arguments: dict | None = None, *, left_s: float = 10) -> b
 
 
 @pytest.fixture
-def troubled(database: Database, recorded, settings: WorkerSettings, tmp_path) -> Pipeline:
-    return Pipeline(serve([Family(trouble, sql=tmp_path)], settings), database, recorded, settings)
+async def troubled(postgres_url: str, settings: WorkerSettings, tmp_path) -> AsyncIterator[Pipeline]:
+    async with local_worker(postgres_url, [Family(trouble, sql=tmp_path)], settings=settings) as worker:
+        yield worker.pipeline
 
 
 @pytest.mark.parametrize("method", ["trouble.undeclared_write", "trouble.odd_result"])
@@ -88,32 +91,32 @@ async def test_a_read_s_bug_is_answered_and_nothing_is_kept(troubled):
     assert answered.dead == []
 
 
-async def test_while_the_database_is_away_a_write_waits_and_is_kept_when_its_time_is_up(settings, served, recorded):
-    async with proxied(settings.postgres_url.get_secret_value()) as (proxy, url):
-        through = WorkerSettings.model_validate({**settings.model_dump(), "postgres_url": url})
-        async with Database(through) as database:
-            pipeline = Pipeline(served, database, recorded, through)
-            proxy.refuse()
-            sent = line("accounts.open_account", {"account_id": "a-1", "owner": "me"}, left_s=1)
+async def test_while_the_database_is_away_a_write_waits_and_is_kept_when_its_time_is_up(settings):
+    async with (
+        proxied(settings.postgres_url.get_secret_value()) as (proxy, url),
+        local_worker(url, [accounts_family], settings=settings) as worker,
+    ):
+        proxy.refuse()
+        sent = line("accounts.open_account", {"account_id": "a-1", "owner": "me"}, left_s=1)
 
-            answered = await pipeline.answer(sent, now(), "write.accounts.open_account")
-            reply = decode_reply(answered.replies[0])
+        answered = await worker.pipeline.answer(sent, now(), "write.accounts.open_account")
+        reply = decode_reply(answered.replies[0])
 
-            assert (reply["error"], "could not be looked up" in reply["message"]) == ("Unavailable", True)
-            assert [(letter.reason, letter.body) for letter in answered.dead] == [("exhausted", sent)]
+        assert (reply["error"], "could not be looked up" in reply["message"]) == ("Unavailable", True)
+        assert [(letter.reason, letter.body) for letter in answered.dead] == [("exhausted", sent)]
 
 
-async def test_a_database_that_comes_back_in_time_fails_no_call(settings, served, recorded):
-    async with proxied(settings.postgres_url.get_secret_value()) as (proxy, url):
-        through = WorkerSettings.model_validate({**settings.model_dump(), "postgres_url": url})
-        async with Database(through) as database:
-            pipeline = Pipeline(served, database, recorded, through)
-            proxy.refuse(connections=3)
+async def test_a_database_that_comes_back_in_time_fails_no_call(settings):
+    async with (
+        proxied(settings.postgres_url.get_secret_value()) as (proxy, url),
+        local_worker(url, [accounts_family], settings=settings) as worker,
+    ):
+        proxy.refuse(connections=3)
 
-            answered = await pipeline.answer(
-                line("accounts.open_account", {"account_id": "a-1", "owner": "me"}),
-                now(),
-                "write.accounts.open_account",
-            )
+        answered = await worker.pipeline.answer(
+            line("accounts.open_account", {"account_id": "a-1", "owner": "me"}),
+            now(),
+            "write.accounts.open_account",
+        )
 
-            assert decode_reply(answered.replies[0])["result"]["account_id"] == "a-1"
+        assert decode_reply(answered.replies[0])["result"]["account_id"] == "a-1"

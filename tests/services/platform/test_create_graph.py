@@ -115,7 +115,7 @@ async def test_every_graph_that_is_stored_is_announced(platform: AsyncPlatform, 
 
     graph = await platform.create_graph(export(AGENT, owner))
 
-    assert [(event["type"], event["aggregate_id"], event["data"]) for event in events] == [
+    assert [(event.type, event.aggregate_id, event.data) for event in events] == [
         ("GraphCreated", part.id, {"user_id": owner, "version": part.version}) for part in [graph, *graph.sub_graphs]
     ]
 

@@ -25,7 +25,7 @@ async def test_added_credits_are_there(platform: AsyncPlatform, owner, events):
 
     assert balances == [500, 750]
     assert await platform.get_credits(owner) == 750
-    assert [(event["type"], event["aggregate_id"], event["data"]) for event in events] == [
+    assert [(event.type, event.aggregate_id, event.data) for event in events] == [
         ("CreditsAdded", owner, {"amount": 500, "reason": "welcome", "balance": 500}),
         ("CreditsAdded", owner, {"amount": 250, "reason": "top-up", "balance": 750}),
     ]
@@ -49,8 +49,8 @@ async def test_spending_answers_what_is_left(platform: AsyncPlatform, owner, eve
     assert left == 380
     assert await platform.get_credits(owner) == 380
     (event,) = events
-    assert (event["type"], event["aggregate"], event["aggregate_id"]) == ("CreditsSpent", "credits", owner)
-    assert event["data"] == {"cost": 120, "balance": 380}
+    assert (event.type, event.aggregate, event.aggregate_id) == ("CreditsSpent", "credits", owner)
+    assert event.data == {"cost": 120, "balance": 380}
 
 
 async def test_the_last_cent_can_be_spent(platform: AsyncPlatform, owner):

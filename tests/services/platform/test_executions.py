@@ -32,8 +32,8 @@ async def test_a_new_execution_is_queued_with_every_node_pending(platform: Async
     assert created.node_executions[0].input_data == {"value": 0, "more": None}
     assert [n.input_data for n in created.node_executions[1:]] == [{}] * len(others)
     (event,) = events
-    assert (event["type"], event["aggregate_id"]) == ("GraphExecutionCreated", created.id)
-    assert event["data"] == {"user_id": owner, "graph_id": graph.id, "graph_version": 1}
+    assert (event.type, event.aggregate_id) == ("GraphExecutionCreated", created.id)
+    assert event.data == {"user_id": owner, "graph_id": graph.id, "graph_version": 1}
 
 
 async def test_every_node_of_an_imported_agent_gets_its_execution(platform: AsyncPlatform, owner):
@@ -188,7 +188,7 @@ async def test_the_start_is_stamped_once_and_lets_the_execution_run(platform: As
     assert first.status is Status.RUNNING
     assert await platform.get_graph_execution_meta(owner, execution.id) == first
     (event,) = events
-    assert (event["type"], event["aggregate_id"]) == ("GraphExecutionStarted", execution.id)
+    assert (event.type, event.aggregate_id) == ("GraphExecutionStarted", execution.id)
 
 
 @pytest.mark.parametrize("status", [Status.CANCELED, Status.FAILED])
@@ -219,7 +219,7 @@ async def test_stats_merge_by_key(platform: AsyncPlatform, execution, events):
     assert found.status is Status.QUEUED
     assert (found.stats.cost, found.stats.duration, found.stats.error) == (4, 1.5, None)
     assert (found.stats.walltime, found.stats.mine) == (1.5, {"b": 2})
-    assert [event["type"] for event in events] == ["GraphExecutionStatsUpdated"] * 2
+    assert [event.type for event in events] == ["GraphExecutionStatsUpdated"] * 2
 
 
 @pytest.mark.parametrize("stats", [None, {}, {"cost": 3}])
@@ -240,8 +240,8 @@ async def test_status_and_stats_change_in_one_step(platform: AsyncPlatform, owne
     assert (found.status, found.stats.cost) == (Status.COMPLETED, 9)
     assert found == await platform.get_graph_execution(owner, execution.id)
     (event,) = events
-    assert (event["type"], event["aggregate"]) == ("GraphExecutionStatusChanged", "graph_execution")
-    assert (event["data"]["previous"], event["data"]["status"]) == ("RUNNING", "COMPLETED")
+    assert (event.type, event.aggregate) == ("GraphExecutionStatusChanged", "graph_execution")
+    assert (event.data["previous"], event.data["status"]) == ("RUNNING", "COMPLETED")
 
 
 async def test_updating_an_unknown_execution_answers_none(platform: AsyncPlatform, events):

@@ -46,7 +46,7 @@ async def test_listing_a_graph_lists_the_graphs_it_runs_and_says_so_once(platfor
     await platform.list_graph(graph.id, graph.version)
     await platform.list_graph(graph.id, graph.version)
 
-    listed = {(event["aggregate_id"], event["data"]["version"]) for event in events if event["type"] == "GraphListed"}
+    listed = {(event.aggregate_id, event.data["version"]) for event in events if event.type == "GraphListed"}
     assert listed == {(part.id, part.version) for part in [graph, *graph.sub_graphs]}
     assert len(events) == 3
     assert await platform.get_graph(graph.sub_graphs[0].id) is not None

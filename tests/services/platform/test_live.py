@@ -12,23 +12,23 @@ from worker.services.platform.live import channels
 
 
 @pytest.fixture
-def heard(recorded, execution):
+def heard(local, execution):
     """What that channel said of this execution since it was made."""
-    recorded.channels.clear()
+    local.messages.clear()
 
     def heard() -> list[dict]:
         channel = f"execution_event/{execution.user_id}/{execution.graph_id}/{execution.id}"
-        return [message["payload"] for name, message in recorded.channels if name == channel]
+        return [message["payload"] for name, message in local.messages if name == channel]
 
     return heard
 
 
-async def test_a_new_execution_is_told_without_its_nodes(platform: AsyncPlatform, owner, graph, recorded):
-    recorded.channels.clear()
+async def test_a_new_execution_is_told_without_its_nodes(platform: AsyncPlatform, owner, graph, local):
+    local.messages.clear()
 
     created = await platform.create_graph_execution(graph.id, graph.version, {}, owner)
 
-    ((channel, message),) = [told for told in recorded.channels if told[0].startswith("execution_event/")]
+    ((channel, message),) = [told for told in local.messages if told[0].startswith("execution_event/")]
     assert channel == f"execution_event/{owner}/{graph.id}/{created.id}"
     payload = message["payload"]
     assert payload.pop("event_type") == "graph_execution_update"

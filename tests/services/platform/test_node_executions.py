@@ -92,8 +92,8 @@ async def test_an_input_fills_the_pending_run(platform: AsyncPlatform, execution
     assert filled == (run.node_exec_id, {"prompt": {"deep": [1, None]}})
     assert (await platform.get_node_execution(run.node_exec_id)).input_data == filled[1]
     (event,) = events
-    assert (event["type"], event["aggregate_id"]) == ("NodeExecutionInputAdded", run.node_exec_id)
-    assert event["data"] == {"graph_exec_id": execution.id, "node_id": run.node_id, "input_name": "prompt"}
+    assert (event.type, event.aggregate_id) == ("NodeExecutionInputAdded", run.node_exec_id)
+    assert event.data == {"graph_exec_id": execution.id, "node_id": run.node_id, "input_name": "prompt"}
 
 
 @pytest.mark.parametrize("value", [None, False, 0, "", [], {}])
@@ -208,8 +208,8 @@ async def test_every_output_is_kept_in_order(platform: AsyncPlatform, run, event
 
     found = await platform.get_node_execution(run.node_exec_id)
     assert found.output_data == {"out": [2, 1, None, []], "error": ["bad"]}
-    assert {event["type"] for event in events} == {"NodeExecutionOutputAdded"}
-    assert [event["data"]["output_name"] for event in events] == ["out", "out", "error", "out", "out"]
+    assert {event.type for event in events} == {"NodeExecutionOutputAdded"}
+    assert [event.data["output_name"] for event in events] == ["out", "out", "error", "out", "out"]
 
 
 async def test_outputs_of_an_unknown_run_are_refused(platform: AsyncPlatform, sql, events):
@@ -228,7 +228,7 @@ async def test_node_stats_merge_and_leave_the_status(platform: AsyncPlatform, ru
     assert found.stats == {"walltime": 1.5, "llm": {"retries": 2}, "error": None}
     assert found.model_copy(update={"stats": None}) == run
     assert found == await platform.get_node_execution(run.node_exec_id)
-    assert [event["type"] for event in events] == ["NodeExecutionStatsUpdated"] * 2
+    assert [event.type for event in events] == ["NodeExecutionStatsUpdated"] * 2
 
 
 @pytest.mark.parametrize("stats", [{}, {"walltime": 1.5}])

@@ -148,9 +148,7 @@ async def test_stats_merge_though_the_status_stays(platform: AsyncPlatform, exec
     assert (graph.status, graph.stats.cost, graph.stats.more) == (status, 1, 2)
     assert (node.status, node.stats) == (status, {"n": 1, "m": 2})
     assert again.stats == {"n": 1, "m": 3}
-    assert [event["type"].removeprefix("Graph").removeprefix("Node") for event in events] == [
-        "ExecutionStatsUpdated"
-    ] * 3
+    assert [event.type.removeprefix("Graph").removeprefix("Node") for event in events] == ["ExecutionStatsUpdated"] * 3
 
 
 async def test_a_first_run_stamps_queue_start_and_end(platform: AsyncPlatform, run):
@@ -181,9 +179,9 @@ async def test_a_move_tells_where_from_and_where_to(platform: AsyncPlatform, exe
     await platform.update_node_execution_status(run.node_exec_id, Status.QUEUED)
 
     (event,) = events
-    assert (event["type"], event["aggregate"]) == ("NodeExecutionStatusChanged", "node_execution")
-    assert event["aggregate_id"] == run.node_exec_id
-    assert event["data"] == {
+    assert (event.type, event.aggregate) == ("NodeExecutionStatusChanged", "node_execution")
+    assert event.aggregate_id == run.node_exec_id
+    assert event.data == {
         "user_id": execution.user_id,
         "graph_id": execution.graph_id,
         "graph_exec_id": execution.id,
@@ -241,7 +239,7 @@ async def test_a_batch_moves_each_as_it_says_and_answers_in_its_order(platform: 
     assert moved[0].input_data == {"value": 4}
     assert [n.stats for n in moved] == [None, None, {"m": 1}, {"m": 2}]
     assert moved == [await platform.get_node_execution(n.node_exec_id) for n in moved]
-    assert [(event["type"], event["aggregate_id"]) for event in events] == [
+    assert [(event.type, event.aggregate_id) for event in events] == [
         ("NodeExecutionStatusChanged", fourth.node_exec_id),
         ("NodeExecutionStatusChanged", first.node_exec_id),
         ("NodeExecutionStatsUpdated", third.node_exec_id),

@@ -13,9 +13,7 @@ async def test_a_new_user_is_answered_as_stored(platform: AsyncPlatform, sql, ev
 
     assert (user.id, user.email, user.name) == ("u-1", "ann@example.org", "Ann")
     assert user.created_at == await sql.fetchval("select created_at from platform.users where id = 'u-1'")
-    assert [(event["type"], event["aggregate"], event["aggregate_id"]) for event in events] == [
-        ("UserCreated", "user", "u-1")
-    ]
+    assert [(event.type, event.aggregate, event.aggregate_id) for event in events] == [("UserCreated", "user", "u-1")]
 
 
 async def test_a_user_needs_no_name(platform: AsyncPlatform):
