@@ -95,6 +95,11 @@ class Link:
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name=f"{self._name} link")
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop it lives on, from its start."""
+        return None if self._task is None else self._task.get_loop()
+
     async def stop(self) -> None:
         """Close, for good. Harmless when closed already, or never begun."""
         if self._task is not None:

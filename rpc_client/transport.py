@@ -75,6 +75,11 @@ class Transport:
         self._looks_at = math.inf
         """When the next deadline is looked at, on the clock of ``time.time``."""
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop it lives on, from its first call; it can only be closed there."""
+        return self._link.loop
+
     async def request(self, call: Pending) -> wire.Reply:
         """Send a call and wait for its reply. OutcomeUnknown at its deadline, Unroutable when nobody serves it."""
         if self._closed:

@@ -78,7 +78,6 @@ async def test_what_keeps_a_worker_from_starting_keeps_this_one_too(postgres_url
         @read
         async def unanswered(self) -> int:
             """Nobody answers it."""
-            ...
 
     with pytest.raises(RegistryError, match="nobody answers"):
         async with local_worker(postgres_url, [Family(Registry(Promises), sql=tmp_path)]):
