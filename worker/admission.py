@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -113,7 +112,8 @@ class Admission:
                     f"the key {key!r} stands twice in one object", {"reason": Reason.DUPLICATE_KEY, "key": key}
                 )
             request_id = identify(decoded, origin, write=answer.method.lane == "write")
-            return self._call(line, decoded, answer, request_id, read_arguments(answer.method, decoded.arguments), origin)
+            arguments = read_arguments(answer.method, decoded.arguments)
+            return self._call(line, decoded, answer, request_id, arguments, origin)
         except RemoteError as error:
             return Refused(line, method, shown_id or error.request_id, error)
         except Exception as error:  # noqa: BLE001 - a bug of ours is no reason to leave a caller without an answer
