@@ -39,8 +39,8 @@ async def run(settings: WorkerSettings) -> None:
     for number in STOP_SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     families = find_families(settings.families)
+    served = serve(families, settings)  # before the schema is touched: who cannot serve it shall not change it
     await migrate(settings, families)
-    served = serve(families, settings)
     async with (
         Announcer(settings, {family.name: family for family in families}) as announcer,
         open_pipeline(settings, served, announcer) as (pipeline, database),
