@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rpc_client import __version__
-from worker.cli import calls, configuration, demo, graphs, servers, serving
+from worker.cli import calls, configuration, demo, graphs, scaffold, servers, serving
 
 app = typer.Typer(
     name="rowcall",
@@ -25,6 +25,7 @@ app.command("call")(calls.call)
 app.command("config")(configuration.config)
 app.command("demo")(demo.demo)
 app.add_typer(graphs.app, name="graphs")
+app.add_typer(scaffold.app, name="new")
 
 
 def _version(wanted: bool) -> None:
