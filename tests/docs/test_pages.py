@@ -1,0 +1,62 @@
+"""Every code block of every page is run, in order, as a reader would."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from tests.docs.blocks import Command, read_blocks
+from tests.docs.reader import ROOT, Reader
+from worker.servers import Servers
+
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")], key=lambda page: page.as_posix()
+)
+FROM_NOTHING = {"docs/your-own-family.md"}
+"""Whose reader starts everything; readers of other pages have a worker that serves what is installed."""
+NOT_RUN = {"README.md": 1}
+"""How many blocks of a page nobody runs. (In README: `make demo` and `make test`, which are how this test is run.)"""
+AFTERWARDS = {
+    "README.md": """
+        async with replies.iterator(no_ack=True, timeout=5) as incoming:
+            reply = await anext(incoming)
+        assert json.loads(reply.body)["result"] == 1500
+        assert reply.correlation_id == "42"
+        await connection.close()
+        assert balance == 500
+    """,
+}
+"""What holds when all blocks of a page have run."""
+
+
+@pytest.fixture
+async def reader(tmp_path: Path, servers: Servers) -> AsyncIterator[Reader]:
+    reader = Reader(tmp_path, servers)
+    try:
+        yield reader
+    finally:
+        await reader.close()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("page", [str(page.relative_to(ROOT)) for page in PAGES if read_blocks(page)])
+async def test_every_block_of_a_page_does_what_it_shows(page: str, reader: Reader):
+    blocks = read_blocks(ROOT / page)
+    if page not in FROM_NOTHING and any(block.language in {"console", "python", "sql"} for block in blocks):
+        for command in ("rowcall up", "rowcall worker"):
+            await reader.run(Command(command, []))
+
+    for block in blocks:
+        await reader.follow(block)
+
+    if page in AFTERWARDS:
+        await reader.python(dedent(AFTERWARDS[page]), f"after {page}")
+
+
+def test_blocks_that_nobody_runs_are_counted_and_say_why():
+    found = {str(page.relative_to(ROOT)): sum(b.kind == "not run" for b in read_blocks(page)) for page in PAGES}
+
+    assert {page: count for page, count in found.items() if count} == NOT_RUN
