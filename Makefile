@@ -5,7 +5,7 @@ BIN := .venv/bin
 export ROWCALL_INSTALL ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check format bench up down dist schema
+.PHONY: help setup demo test test-all check format bench up down dist docs schema
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /'
@@ -56,6 +56,9 @@ down: setup  ## Stop what `make up` started
 dist: setup  ## Build both wheels into dist/
 	$(BIN)/python -m build --outdir dist rpc_client
 	$(BIN)/python -m build --outdir dist .
+
+docs: setup  ## Write docs/configuration.md anew, from the settings
+	$(BIN)/rowcall config --markdown > docs/configuration.md
 
 schema: setup  ## Write sql/schema.sql anew, from the migrations
 	$(BIN)/python -m tests.schema

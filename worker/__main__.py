@@ -16,7 +16,7 @@ from worker.app import run
 from worker.logs import configure_logs
 from worker.migrations import MigrationError
 from worker.registry import RegistryError
-from worker.settings import WorkerSettings
+from worker.settings import WorkerSettings, explain
 from worker.statements import StatementError
 
 EX_CONFIG = 78
@@ -40,7 +40,10 @@ def main() -> int:
 
             return asyncio.run(supervise(options.processes, reload=options.reload))
         uvloop.run(run(settings))
-    except (RegistryError, StatementError, MigrationError, SetupRefusedError, ValidationError) as error:
+    except ValidationError as error:
+        print(f"rowcall worker: {explain(error)}", file=sys.stderr)
+        return EX_CONFIG
+    except (RegistryError, StatementError, MigrationError, SetupRefusedError) as error:
         print(f"rowcall worker: {error}", file=sys.stderr)
         return EX_CONFIG
     except (asyncpg.InvalidCatalogNameError, asyncpg.InvalidAuthorizationSpecificationError) as error:

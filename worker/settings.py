@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import NoDecode
 
 from rpc_client.settings import ClientSettings
@@ -50,7 +50,12 @@ class WorkerSettings(ClientSettings):
     )
     max_depth: int = Field(default=MAX_DEPTH, ge=8, le=128, description="How deep arguments may be nested.")
     retention_days: int = Field(default=7, ge=1, le=90, description="How long a repeat of a write is recognised.")
-    dead_letter_days: int = Field(default=7, ge=1, le=90, description="How long the queue keeps dead letters.")
+    dead_letter_days: int = Field(
+        default=7,
+        ge=1,
+        le=90,
+        description="How long the queue keeps dead letters; no longer than repeats are recognised.",
+    )
     drain_s: float = Field(default=25.0, gt=0, description="After SIGTERM, how long running calls may take to finish.")
     read_queue: Literal["classic", "quorum"] = Field(
         default="classic", description="The kind of the read queue; quorum for clusters of several nodes."
@@ -75,3 +80,9 @@ class WorkerSettings(ClientSettings):
         if value > kept:
             raise ValueError(f"is {value}, more than ROWCALL_RETENTION_DAYS ({kept}): a late replay could run twice")
         return value
+
+
+def explain(error: ValidationError) -> str:
+    """The first setting that cannot be used, by its variable, and why, in one line."""
+    first = error.errors(include_url=False)[0]
+    return f"ROWCALL_{'.'.join(map(str, first['loc'])).upper()}: {first['msg']}"

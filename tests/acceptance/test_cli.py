@@ -146,11 +146,23 @@ async def test_a_secret_may_lie_in_a_file(rowcall, tmp_path):
     assert config["drain_s"] == {"value": "7.0", "source": str(tmp_path)}
 
 
-async def test_a_setting_that_is_none_is_named(rowcall):
-    ran = await rowcall("config", ROWCALL_POOL_SIZE="many")
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(("config",), 1), (("methods",), 1), (("call", "accounts.deposit"), 1), (("migrate",), 1), (("worker",), 78)],
+    ids=str,
+)
+async def test_a_setting_that_is_none_is_named_in_one_line(rowcall, words, code):
+    ran = await rowcall(*words, ROWCALL_POOL_SIZE="many")
 
-    assert ran.code == 1
-    assert "ROWCALL_POOL_SIZE" in ran.err
+    assert (ran.code, ran.err.count("\n"), ran.out) == (code, 1, "")
+    assert "ROWCALL_POOL_SIZE: Input should be a valid integer" in ran.err
+
+
+async def test_families_that_cannot_be_imported_are_told_in_one_line(rowcall):
+    ran = await rowcall("methods", ROWCALL_FAMILIES="nowhere:family")
+
+    assert (ran.code, ran.err.count("\n"), ran.out) == (1, 1, "")
+    assert "the family 'nowhere:family' cannot be imported" in ran.err
 
 
 async def test_migrate_says_what_it_did(rowcall, sql):

@@ -8,9 +8,11 @@ import typer
 
 from rpc_client import __version__
 from worker.cli import calls, configuration, demo, graphs, scaffold, servers, serving
+from worker.cli.console import Commands
 
 app = typer.Typer(
     name="rowcall",
+    cls=Commands,
     help="Call a database by message.",
     no_args_is_help=True,
     add_completion=False,

@@ -10,21 +10,25 @@ from typing import Annotated, Any
 
 import typer
 from dotenv import dotenv_values
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 from rich.table import Table
 
-from worker.cli.console import fail, out
+from worker.cli.console import out
+from worker.cli.manual import settings_page
 from worker.settings import WorkerSettings
 
 _PASSWORD = re.compile(r"(://[^:/@]*:)[^@]*@")
 
 
-def config(as_json: Annotated[bool, typer.Option("--json", help="As a JSON object.")] = False) -> None:
+def config(
+    as_json: Annotated[bool, typer.Option("--json", help="As a JSON object.")] = False,
+    markdown: Annotated[bool, typer.Option(help="Instead, the manual of all settings, as Markdown.")] = False,
+) -> None:
     """Print the effective settings and where each comes from; passwords are masked."""
-    try:
-        settings = WorkerSettings()
-    except ValidationError as error:
-        fail(f"ROWCALL_{'.'.join(map(str, error.errors()[0]['loc'])).upper()}: {error.errors()[0]['msg']}")
+    if markdown:
+        typer.echo(settings_page(), nl=False)
+        return
+    settings = WorkerSettings()
     rows = {name: (shown(getattr(settings, name)), source(name)) for name in WorkerSettings.model_fields}
     if as_json:
         typer.echo(json.dumps({n: {"value": value, "source": where} for n, (value, where) in rows.items()}, indent=2))

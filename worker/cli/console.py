@@ -12,12 +12,15 @@ from aiormq.exceptions import AMQPError
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 from rich.console import Console
+from typer.core import TyperGroup
 
+from rpc_client import ClientSettings
 from rpc_client.errors import CallFailed, RemoteError, RPCError
 from worker.logs import quiet_drivers
 from worker.migrations import MigrationError
 from worker.registry import RegistryError
 from worker.servers import ServersUnavailable
+from worker.settings import WorkerSettings, explain
 from worker.statements import StatementError
 
 T = TypeVar("T")
@@ -38,6 +41,18 @@ EXPECTED = (
     AMQPError,
     RedisError,
 )
+SETTINGS = {ClientSettings.__name__, WorkerSettings.__name__}
+
+
+class Commands(TyperGroup):
+    """What can be expected to go wrong becomes one line, in every command."""
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except EXPECTED as error:
+            fail(error)
 
 
 def fail(error: BaseException | str) -> NoReturn:
@@ -48,6 +63,8 @@ def fail(error: BaseException | str) -> NoReturn:
 
 def describe(error: BaseException) -> str:
     """One line: what was wrong, and under which id."""
+    if isinstance(error, ValidationError) and error.title in SETTINGS:
+        return explain(error)
     name = error.code if isinstance(error, RemoteError) else type(error).__name__
     text = " ".join(str(error).split()) or "no answer in time"
     request_id = error.request_id if isinstance(error, RemoteError | CallFailed) else None
@@ -55,9 +72,6 @@ def describe(error: BaseException) -> str:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run a command's work; what can be expected to go wrong becomes one line."""
+    """Run a command's work."""
     quiet_drivers()
-    try:
-        return asyncio.run(work)
-    except EXPECTED as error:
-        fail(error)
+    return asyncio.run(work)
