@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from textwrap import dedent
@@ -30,6 +31,8 @@ AFTERWARDS = {
     """,
 }
 """What holds when all blocks of a page have run."""
+
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
 
 
 @pytest.fixture
@@ -60,3 +63,17 @@ def test_blocks_that_nobody_runs_are_counted_and_say_why():
     found = {str(page.relative_to(ROOT)): sum(b.kind == "not run" for b in read_blocks(page)) for page in PAGES}
 
     assert {page: count for page, count in found.items() if count} == NOT_RUN
+
+
+def anchors(page: Path) -> set[str]:
+    """What a link into a page may end in: its headings as GitHub writes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_between_pages_leads_somewhere(page: Path):
+    links = [((page.parent / path if path else page), anchor) for path, anchor in LINK.findall(page.read_text("utf-8"))]
+
+    assert [str(target) for target, _ in links if not target.exists()] == []
+    assert [anchor for target, anchor in links if anchor and anchor not in anchors(target)] == []
