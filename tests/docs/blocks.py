@@ -5,7 +5,7 @@
 ``<!-- file: path -->``              it is a new file of the reader's
 ``<!-- append: path -->``            it goes to the end of a file of the reader's
 ``<!-- insert: path before: text -->``  it goes before the first line that begins so, with the blank lines usual there
-``<!-- replace: path line: text -->``   it takes the place of the line that begins so
+``<!-- replace: path from: text -->``   it takes the place of the line that begins so, and of those up to a blank one
 """
 
 from __future__ import annotations

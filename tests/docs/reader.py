@@ -86,7 +86,7 @@ class Reader:
             head = text[:start].rstrip("\n")
             changed = head + _gap(block) + block.text.rstrip("\n") + text[len(head) :]
         else:
-            changed = text[:start] + block.text + text[text.index("\n", start) + 1 :]
+            changed = text[:start] + block.text + text[text.index("\n\n", start) + 1 :]
         file.write_text(changed, encoding="utf-8")
 
     # -- commands ------------------------------------------------------------------------------------------------------
