@@ -10,6 +10,7 @@ from rpc_client.errors import (
     DeadlineExceeded,
     Disconnected,
     IdempotencyKeyReused,
+    InsideEventLoop,
     InsufficientCredits,
     InternalError,
     InvalidRequest,
@@ -23,19 +24,27 @@ from rpc_client.errors import (
     UnreadableResult,
     Unroutable,
 )
+from rpc_client.families import AsyncFamilyClient, DatabaseManagerAsyncClient, DatabaseManagerClient, FamilyClient
 from rpc_client.settings import ClientSettings
+from rpc_client.sync import Client
 
 __version__ = "0.1.0"
 
 __all__ = [
     "AsyncClient",
+    "AsyncFamilyClient",
     "AuthorizationError",
     "CallFailed",
+    "Client",
     "ClientSettings",
     "Conflict",
+    "DatabaseManagerAsyncClient",
+    "DatabaseManagerClient",
     "DeadlineExceeded",
     "Disconnected",
+    "FamilyClient",
     "IdempotencyKeyReused",
+    "InsideEventLoop",
     "InsufficientCredits",
     "InternalError",
     "InvalidRequest",

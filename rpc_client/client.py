@@ -2,40 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
+import asyncio
 import time
-from datetime import datetime
+import warnings
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
-from uuid import UUID, uuid5
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar
+from uuid import UUID
 
 import orjson
-from pydantic import ValidationError
-from uuid_utils import uuid7
 
 from rpc_client import wire
-from rpc_client.arguments import encode_arguments
-from rpc_client.contract._record import as_utc
-from rpc_client.errors import InvalidRequest, Reason, UnreadableResult
+from rpc_client.calls import MAX_TIMEOUT_S, Options, json_of, prepare, prepare_by_name, result_of
+from rpc_client.contract.rowcall import Rowcall, ServerInfo
+from rpc_client.errors import OutcomeUnknown
 from rpc_client.parcels import Pending
 from rpc_client.settings import ClientSettings
-from rpc_client.transport import Transport, caller_of
+from rpc_client.transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
-    from rpc_client.contract import Lane, Method
+    from rpc_client.contract import Lane, Method, Write
     from rpc_client.contract.platform import AsyncPlatform
 
+P = ParamSpec("P")
 R = TypeVar("R")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Options:
-    """What may differ from call to call."""
-
-    timeout_s: float
-    request_id: str | None = None
 
 
 class Carrier(Protocol):
@@ -50,12 +41,30 @@ class AsyncClient:
 
     ``async with AsyncClient() as client: await client.platform.get_credits("user-1")``. A family of another package
     binds to it in the same way: ``AsyncAccounts(client)``. Settings come from the environment unless given.
+
+    A call that is cancelled, by hand or by ``asyncio.timeout``, may still run: nothing calls it back. The
+    ``CancelledError`` carries its ``request_id`` and ``method``; sending it again under that id runs it at most once.
+
+    Args:
+        timeout_s: how long a call may take, at most 300; ``ROWCALL_TIMEOUT_S`` unless given.
     """
 
-    def __init__(self, settings: ClientSettings | None = None, *, transport: Carrier | None = None) -> None:
+    def __init__(
+        self,
+        settings: ClientSettings | None = None,
+        *,
+        timeout_s: float | None = None,
+        transport: Carrier | None = None,
+    ) -> None:
         self.settings = settings or ClientSettings()
-        self._transport = transport or Transport(self.settings)
-        self._options = Options(self.settings.timeout_s)
+        self._options = Options.of(self.settings, timeout_s)
+        self._transport: Carrier
+        self._lease: Lease | None = None
+        if transport is None:
+            self._transport = own = Transport(self.settings)
+            self._lease = Lease(own)
+        else:
+            self._transport = transport
 
     async def __aenter__(self) -> Self:
         return self
@@ -84,56 +93,84 @@ class AsyncClient:
             request_id: the id of the next call. A call runs at most once under one id and answers every repeat alike.
             idempotency_key: the same as text: any words that name this very operation of this very caller.
         """
-        options = self._options
-        if timeout_s is not None:
-            if not 0 < timeout_s <= 300:
-                raise ValueError(f"timeout_s must be above 0 and at most 300 seconds, not {timeout_s}")
-            options = dataclasses.replace(options, timeout_s=timeout_s)
-        if idempotency_key is not None:
-            request_id = idempotency_id(caller_of(self.settings), idempotency_key)
-        if request_id is not None:
-            options = dataclasses.replace(options, request_id=str(request_id))
+        return self.with_the(
+            self._options.but(timeout_s=timeout_s, request_id=request_id, idempotency_key=idempotency_key)
+        )
+
+    def with_the(self, options: Options) -> AsyncClient:
+        """This client, on the same connection, with just these options."""
         other = object.__new__(type(self))
-        other.settings, other._transport, other._options = self.settings, self._transport, options
+        other.settings, other._transport, other._lease = self.settings, self._transport, self._lease
+        other._options = options
         return other
+
+    def fileno(self) -> int | None:
+        """The file descriptor of its connection; None when it has none of its own."""
+        return None if self._lease is None else self._lease.transport.fileno()
 
     async def call(self, method: Method[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
         """Send a call of a declared method and return its typed result."""
-        arguments = {name: _sendable(value) for name, value in method.bind(args, kwargs).items()}
-        call = self._prepared(method.name, method.lane, arguments, slow=method.slow)
-        reply = await self._transport.request(call)
-        if reply.result is None:
-            raise wire.decode_error(reply.error or {}, method.errors, request_id=call.id, method=method.name)
-        try:
-            return method.result.validate_json(reply.result)
-        except ValidationError as error:
-            message = f"{method.name} answered what {method.returns} cannot hold: {error.error_count()} fields differ"
-            raise UnreadableResult(message, request_id=call.id, method=method.name) from error
+        call = prepare(method, args, kwargs, self._options)
+        return result_of(method, call, await self.exchange(call))
 
     async def call_by_name(self, name: str, lane: Lane, arguments: Mapping[str, Any]) -> Any:
         """Send a call by its name on the wire and return its result as plain JSON values."""
-        call = self._prepared(name, lane, arguments, slow=True)
-        reply = await self._transport.request(call)
-        if reply.result is None:
-            raise wire.decode_error(reply.error or {}, {}, request_id=call.id, method=name)
-        return orjson.loads(reply.result)
+        call = prepare_by_name(name, lane, arguments, self._options)
+        return orjson.loads(json_of(call, await self.exchange(call)))
 
-    def _prepared(self, name: str, lane: Lane, arguments: Mapping[str, Any], *, slow: bool) -> Pending:
-        """A call ready to be sent, under its id and with its deadline."""
-        encoded = encode_arguments(arguments, name)
-        if len(encoded) > self.settings.body_bytes:
-            limit = self.settings.body_bytes
-            message = f"{name}: the arguments take {len(encoded)} bytes; the limit is {limit} (ROWCALL_BODY_BYTES)"
-            raise InvalidRequest(message, {"reason": Reason.TOO_LARGE, "limit": limit}, method=name)
-        options = self._options
-        return Pending(options.request_id or str(uuid7()), name, lane, encoded, time.time() + options.timeout_s, slow)
+    async def send(self, method: Write[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> UUID:
+        """Hand a write to the broker, without waiting for its outcome: ``await client.send(Platform.add_credits, …)``.
+
+        A worker may run it within the 300 s that follow. Its outcome is told to nobody, but stays in its receipt.
+
+        Returns:
+            Its request id, once the broker has confirmed that it holds the write durably.
+
+        Raises:
+            OutcomeUnknown: no confirmation within `timeout_s`; the broker may have it all the same.
+            Unroutable: no worker has ever declared the queue; it will not run.
+        """
+        call = prepare(method, args, kwargs, self._options)
+        await self.hand_over(call)
+        return UUID(call.id)
+
+    async def server_info(self) -> ServerInfo:
+        """What the worker that happens to answer serves, and its limits. It does not ask its database."""
+        return await self.call(Rowcall.server_info, (), {})
+
+    async def ping(self) -> float:
+        """The seconds that a call takes to a worker and back, through the broker but without the database.
+
+        Raises:
+            OutcomeUnknown: nobody answered in time; the message says how many workers consume.
+            Unroutable: no worker has ever declared the queue.
+        """
+        began = time.perf_counter()
+        await self.server_info()
+        return time.perf_counter() - began
+
+    def exchange(self, call: Pending) -> Coroutine[Any, Any, wire.Reply]:
+        """Take a prepared call to a worker and bring its reply."""
+        return self._transport.request(call)
+
+    async def hand_over(self, call: Pending) -> None:
+        """Take a prepared write to the broker and wait until it is confirmed there."""
+        wait_s = call.left_s
+        call.sent, call.expires_at = True, call.issued_at + MAX_TIMEOUT_S
+        try:
+            async with asyncio.timeout(wait_s):
+                await self.exchange(call)
+        except TimeoutError:
+            message = f"the broker did not confirm {call.method} in {wait_s:.3g} s; it may have it all the same"
+            raise OutcomeUnknown(message, request_id=call.id, method=call.method) from None
 
 
-def idempotency_id(caller: str, key: str) -> UUID:
-    """The request id that stands for this text among this caller's calls."""
-    return uuid5(wire.KEY_NAMESPACE, orjson.dumps([caller, key]).decode())
+class Lease:
+    """What a client and its copies with other options hold of their connection: gone with the last of them."""
 
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
 
-def _sendable(value: object) -> object:
-    """Naive moments are taken as UTC and never go on the wire."""
-    return as_utc(value) if isinstance(value, datetime) else value
+    def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
+        if self.transport.is_open:
+            warn("an AsyncClient was never closed; use `async with`, or `await client.close()`", ResourceWarning, 2)

@@ -3,6 +3,7 @@
 RPCError
 ├── CallFailed                nobody answered; raised by the client itself
 │   ├── Disconnected          the client is closed, or could not connect: did not run
+│   ├── InsideEventLoop       a sync client was called where an event loop runs: did not run
 │   ├── OutcomeUnknown        the deadline passed: may have run
 │   ├── Unroutable            no worker has ever declared the queue: did not run
 │   └── UnreadableResult      did run, but the result does not fit this client's contract
@@ -29,11 +30,7 @@ from typing import Any, ClassVar
 
 
 class RPCError(Exception):
-    """Anything that can go wrong with a call."""
-
-
-class CallFailed(RPCError):
-    """Nobody answered; the client itself raised this."""
+    """Anything that can go wrong with a call. ``request_id`` and ``method`` say with which."""
 
     def __init__(self, message: str, *, request_id: str | None = None, method: str | None = None) -> None:
         super().__init__(message)
@@ -44,8 +41,19 @@ class CallFailed(RPCError):
         return _rebuild, (type(self), (str(self),), {"request_id": self.request_id, "method": self.method})
 
 
+class CallFailed(RPCError):
+    """Nobody answered; the client itself raised this."""
+
+
 class Disconnected(CallFailed):
     """The client is closed or never reached the broker; the call did not run."""
+
+
+class InsideEventLoop(CallFailed):
+    """A sync client was called in a thread that runs an event loop, which would stand still; the call did not run.
+
+    Use ``AsyncClient`` there, or ``await asyncio.to_thread(…)``.
+    """
 
 
 class OutcomeUnknown(CallFailed):
@@ -79,11 +87,9 @@ class RemoteError(RPCError):
         request_id: str | None = None,
         method: str | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, request_id=request_id, method=method)
         self.message = message
         self.details: dict[str, Any] = dict(details or {})
-        self.request_id = request_id
-        self.method = method
 
     @property
     def code(self) -> str:
@@ -174,6 +180,16 @@ class ResultTooLarge(RemoteError):
 
 class InternalError(RemoteError):
     """A bug on the worker's side; the call did not run. A write is kept as a dead letter and may be replayed."""
+
+
+def leave_behind(interruption: BaseException, *, request_id: str, method: str) -> None:
+    """Say on what interrupted the wait for a call (a cancellation, Ctrl-C) which call that was: it may still run.
+
+    As the attributes ``request_id`` and ``method``, and as a note for whoever reads the traceback. A class of our own
+    would say it better, but ``asyncio.timeout`` knows a cancellation by its very class.
+    """
+    vars(interruption).update(request_id=request_id, method=method)
+    interruption.add_note(f"{method} was left waiting and may still run, under the request id {request_id}")
 
 
 def _rebuild(cls: type[RPCError], args: tuple[Any, ...], named: dict[str, Any]) -> RPCError:

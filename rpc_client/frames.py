@@ -186,6 +186,11 @@ class Socket(TransportFactory):
         """Whether nothing can be sent any more."""
         return self._writer is None or self._writer.transport.is_closing()
 
+    def fileno(self) -> int | None:
+        """The file descriptor of the connection; None when there is none."""
+        own = None if self.closing or self._writer is None else self._writer.get_extra_info("socket")
+        return None if own is None else int(own.fileno())
+
     @property
     def blocked(self) -> bool:
         """Whether the broker, in an alarm, reads nothing that is published here."""

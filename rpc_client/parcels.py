@@ -22,13 +22,22 @@ class Pending:
     """On the clock of ``time.time``."""
     slow: bool = False
     """It travels alone: a message goes to one worker, and companions would wait for it there."""
-    reply: asyncio.Future[wire.Reply] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    sent: bool = False
+    """Nobody waits for its outcome: it travels without a reply address, and the broker's confirmation is its reply."""
     attempt: int = 0
+    issued_at: float = field(default_factory=time.time)
+    reply: asyncio.Future[wire.Reply] = field(init=False)
+    """Made by whatever carries it: the call itself may be made in another thread."""
 
     @property
     def left_s(self) -> float:
         """The time left until its deadline."""
         return self.expires_at - time.time()
+
+    def confirm(self) -> None:
+        """The broker has it, which is all there is to tell of one whose outcome nobody waits for."""
+        if not self.reply.done():
+            self.reply.set_result(wire.Reply(self.id, b"null", None))
 
     def line(self) -> bytes:
         """Itself as it travels."""
@@ -36,12 +45,16 @@ class Pending:
 
 
 def parcels(calls: list[Pending]) -> Iterator[list[Pending]]:
-    """Calls of one method, put together as far as a message may go: by number, by size, and a slow one alone."""
+    """Calls of one method, put together as far as a message may go: by number, by size, and a slow one alone.
+
+    A message has one reply address, so those that want a reply and those that want none travel apart.
+    """
     parcel: list[Pending] = []
     size = 0
     for call in calls:
         grown = size + len(call.arguments) + wire.LINE_OVERHEAD
-        if parcel and (len(parcel) == wire.MAX_CALLS or grown > wire.MAX_PARCEL_BYTES or call.slow):
+        full = len(parcel) == wire.MAX_CALLS or grown > wire.MAX_PARCEL_BYTES
+        if parcel and (full or call.slow or call.sent is not parcel[-1].sent):
             yield parcel
             parcel, size = [], 0
         parcel.append(call)

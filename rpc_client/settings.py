@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from typing import Annotated
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -60,6 +61,11 @@ class ClientSettings(BaseSettings):
         if not all(url.strip().startswith(("amqp://", "amqps://")) for url in value.get_secret_value().split(",")):
             raise ValueError("must be amqp:// or amqps:// addresses, separated by commas")
         return value
+
+    @property
+    def caller(self) -> str:
+        """Who we are to the broker, which checks it in every message: the user of the broker's address."""
+        return unquote(urlsplit(self.amqp_urls[0]).username or "guest")
 
     @property
     def amqp_urls(self) -> list[str]:

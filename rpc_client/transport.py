@@ -16,14 +16,13 @@ import time
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 import aiormq.exceptions
 
 from rpc_client import wire
-from rpc_client.connection import Link, open_channel
-from rpc_client.errors import Disconnected, IdempotencyKeyReused, OutcomeUnknown, Unroutable
+from rpc_client.connection import LOOK_TIMEOUT_S, Link, open_channel
+from rpc_client.errors import Disconnected, IdempotencyKeyReused, OutcomeUnknown, Unroutable, leave_behind
 from rpc_client.frames import HotChannel, Message
 from rpc_client.parcels import Pending, parcels
 from rpc_client.properties import encode_properties
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
 SETTLED_S = 2.0
 """A connection this old has seen the workers' queues if there are any: from then on NO_ROUTE is an answer."""
-LOOK_TIMEOUT_S = 1.0
 
 log = logging.getLogger("rowcall.transport")
 
@@ -66,7 +64,7 @@ class Transport:
         self._flying: dict[int, Flight] = {}
         """What the broker has neither taken nor refused yet, by the number of its publish on this channel."""
         self._reply_to = ""
-        self._caller = caller_of(settings)
+        self._caller = settings.caller
         self._link = Link(
             settings.amqp_urls, name="rowcall client", heartbeat_s=settings.heartbeat_s, on_up=self._on_up
         )
@@ -87,6 +85,7 @@ class Transport:
         if (first := self._pending.get(call.id)) is not None:
             return await self._join(first, call)
         self._link.start()
+        call.reply = asyncio.get_running_loop().create_future()
         self._pending[call.id] = call
         if self._opened:
             self._enqueue(call)
@@ -96,6 +95,9 @@ class Transport:
             return await call.reply
         except TimeoutError:
             raise await self._gave_up(call) from None
+        except asyncio.CancelledError as error:
+            leave_behind(error, request_id=call.id, method=call.method)
+            raise
         finally:
             del self._pending[call.id]
 
@@ -115,6 +117,15 @@ class Transport:
                 call.reply.set_exception(TimeoutError())
         if left := [call.expires_at for call in self._pending.values() if not call.reply.done()]:
             self._look_at(min(left))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds a connection, or is making one, that nobody has closed."""
+        return self._link.started and not self._closed
+
+    def fileno(self) -> int | None:
+        """The file descriptor of the connection; None when there is none."""
+        return self._link.socket.fileno()
 
     async def close(self) -> None:
         """Close the connection; calls still waiting end as OutcomeUnknown."""
@@ -136,9 +147,14 @@ class Transport:
             raise IdempotencyKeyReused(message, request_id=call.id, method=call.method)
         try:
             async with asyncio.timeout(max(call.left_s, 0)):
-                return await asyncio.shield(first.reply)
+                reply = await asyncio.shield(first.reply)
         except TimeoutError:
             raise await self._gave_up(call) from None
+        except asyncio.CancelledError as error:
+            leave_behind(error, request_id=call.id, method=call.method)
+            raise
+        # That the broker has the first is no outcome for one that waits for it.
+        return await self.request(call) if first.sent and not call.sent else reply
 
     async def _on_up(self, connection: AbstractConnection) -> None:
         """Set up a fresh connection: a reply queue of its own, then everything still waiting, again."""
@@ -204,7 +220,7 @@ class Transport:
         properties = encode_properties(
             content_type="application/json" if len(calls) == 1 else "application/x-ndjson",
             delivery_mode=2 if calls[0].lane == "write" else 1,
-            reply_to=self._reply_to,
+            reply_to=None if calls[0].sent else self._reply_to,
             expiration=str(max(int(left_s * 1000), 1)),
             # Fresh for every publish, and by its number a returned message is known again.
             message_id=f"{self._reply_to}/{self._published}",
@@ -223,9 +239,14 @@ class Transport:
         numbers = [n for n in self._flying if n <= number] if multiple else [number]
         for flown in numbers:
             flight = self._flying.pop(flown, None)
-            if flight is not None and not taken:
+            if flight is None:
+                continue
+            if not taken:
                 log.info("the broker refused %s for now; sending it again", flight.routing_key)
                 self._again(flight)
+            elif flight.calls[0].sent:
+                for call in flight.calls:
+                    call.confirm()
 
     def _on_message(self, message: Message) -> None:
         if message.returned:
@@ -270,31 +291,10 @@ class Transport:
 
     async def _gave_up(self, call: Pending) -> OutcomeUnknown:
         """What to say at the deadline: what was waited for, and who could have answered."""
-        message = f"no reply to {call.method} in time: {await self._who_could_answer(call.lane)}"
+        consumers = await self._link.consumers_of(self._names.queue(call.lane))
+        message = f"no reply to {call.method} in {call.expires_at - call.issued_at:.3g} s: {consumers}"
         return OutcomeUnknown(message, request_id=call.id, method=call.method)
-
-    async def _who_could_answer(self, lane: str) -> str:
-        connection, queue = self._link.connection, self._names.queue(lane)
-        if connection is None or not self._link.up.is_set():
-            return f"not connected to RabbitMQ ({self._link.last_error or 'still connecting'})"
-        try:
-            async with asyncio.timeout(LOOK_TIMEOUT_S):
-                # A channel of its own: a failed look would close the one that carries calls.
-                channel = await open_channel(connection)
-                try:
-                    count = (await channel.queue_declare(queue, passive=True)).consumer_count
-                finally:
-                    await channel.close()
-        except (aiormq.exceptions.AMQPError, OSError) as error:
-            return f"queue {queue} could not be looked at: {error!r}"
-        hint = "; start one: rowcall worker" if count == 0 else ""
-        return f"{count} workers consume {queue}{hint}"
 
 
 async def _never(_: DeliveredMessage) -> None:
     """The driver wants a consumer; its messages come past it."""
-
-
-def caller_of(settings: ClientSettings) -> str:
-    """Who we are to the broker, which checks it in every message: the user of the broker's address."""
-    return unquote(urlsplit(settings.amqp_urls[0]).username or "guest")

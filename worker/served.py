@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import Any, get_args, get_origin
 
 from rpc_client.contract import Method
+from rpc_client.contract.rowcall import Rowcall
 from rpc_client.errors import InvalidRequest, Reason
 from worker.answers import DirectRead, DirectWrite, StoryRead, StoryWrite
+from worker.built_in import server_info
 from worker.calls import Answer
 from worker.checks import check_effects, check_parameters, check_promises, is_record, result_shape
 from worker.receipts import SUFFIX
@@ -39,8 +41,9 @@ def serve(families: Sequence[Family], settings: WorkerSettings) -> Served:
     """Bring promises, answers and statements together. RegistryError or StatementError when they do not agree."""
     statements = read_statements("rowcall", sql_root() / "rowcall")
     answers: dict[str, Answer] = {}
-    if len({family.name for family in families}) < len(families):
-        raise RegistryError(f"two families of one name among {[family.name for family in families]}")
+    names = [Rowcall.name, *(family.name for family in families)]
+    if len(set(names)) < len(names):
+        raise RegistryError(f"two families of one name among {names}; {Rowcall.name!r} is every worker's own")
     for family in families:
         own = read_statements(family.name, family.sql)
         check_promises(family, own)
@@ -48,6 +51,8 @@ def serve(families: Sequence[Family], settings: WorkerSettings) -> Served:
         for registry in family.registries:
             for method in registry.contract.methods().values():
                 answers[method.name] = _answer(method, registry, statements, settings)
+    known = server_info(families, len(answers), settings)
+    answers[known.method.name] = known
     return Served(families, answers, statements)
 
 

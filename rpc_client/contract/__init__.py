@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from rpc_client.contract._method import AsyncService, Caller, Lane, Method, Read, Service, Write, composed, read, write
+from rpc_client.contract._composed import Composed, composed
+from rpc_client.contract._method import (
+    AsyncService,
+    Caller,
+    Lane,
+    Method,
+    Read,
+    Service,
+    SyncCaller,
+    SyncService,
+    Write,
+    read,
+    write,
+)
 from rpc_client.contract._record import Record, Timestamp
 from rpc_client.contract._values import read_arguments, write_result
 
 __all__ = [
     "AsyncService",
     "Caller",
+    "Composed",
     "Lane",
     "Method",
     "Read",
     "Record",
     "Service",
+    "SyncCaller",
+    "SyncService",
     "Timestamp",
     "Write",
     "composed",

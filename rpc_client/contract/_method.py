@@ -9,8 +9,10 @@ A family is a class of declarations::
             ...
 
     class AsyncAccounts(Accounts, AsyncService): ...
+    class SyncAccounts(Accounts, SyncService): ...
 
-    balance = await AsyncAccounts(client).deposit("a-1", 500)
+    balance = await AsyncAccounts(async_client).deposit("a-1", 500)
+    balance = SyncAccounts(client).deposit("a-1", 500)
 
 One declaration is the typed method, the name on the wire (``accounts.deposit``), the lane it travels on, the schema
 its arguments are judged by, and its manual. The worker's functions are compared with it by the type checker.
@@ -64,6 +66,14 @@ class Caller(Protocol):
     def call(self, method: Method[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Async[R]: ...
 
 
+class SyncCaller(Protocol):
+    """Whatever can carry a call to a worker and wait for it: the sync client, or a stub in a test."""
+
+    def call(self, method: Method[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R: ...
+
+    def run(self, work: Callable[[Caller], Async[R]]) -> R: ...
+
+
 class Service:
     """A family of methods; ``name`` is their prefix on the wire."""
 
@@ -73,6 +83,9 @@ class Service:
         super().__init_subclass__()
         if name is not None:
             cls.name = name
+
+    _caller: Any
+    """A ``Caller``; a ``SyncCaller`` in a sync view."""
 
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
@@ -95,6 +108,18 @@ class Service:
 
 class AsyncService(Service):
     """The view in which every method of a family is an ``async def``."""
+
+
+class SyncService(Service):
+    """The view in which every method of a family is a plain ``def``, which waits for its outcome."""
+
+    def __init__(self, caller: SyncCaller) -> None:
+        self._caller = caller
+
+    @classmethod
+    def _plain(cls) -> type[Service]:
+        """The family itself, whose methods are as declared: what a composed method is made of."""
+        return next(base for base in cls.__mro__ if issubclass(base, Service) and not issubclass(base, SyncService))
 
 
 class Method(Generic[P, R]):
@@ -151,6 +176,8 @@ class Method(Generic[P, R]):
     def __get__(self, instance: None, owner: type[Service]) -> Self: ...
     @overload
     def __get__(self, instance: StubService, owner: type[Service]) -> Stubbed[P, R]: ...
+    @overload
+    def __get__(self, instance: SyncService, owner: type[Service]) -> Callable[P, R]: ...
     @overload
     def __get__(self, instance: Service, owner: type[Service]) -> Callable[P, Async[R]]: ...
     @overload
@@ -252,8 +279,3 @@ def write(declaration: Declaration[P, R] | None = None, /, **options: Any) -> An
     ``raises``: its business errors. They are part of its outcome: stored, and answered again to every repeat.
     """
     return Write(declaration) if declaration is not None else lambda given: Write(given, **options)
-
-
-def composed(declaration: Callable[P, Async[R]]) -> Callable[P, Async[R]]:
-    """Mark a method that runs in the client and is made of calls to the others; it has no name on the wire."""
-    return declaration

@@ -90,10 +90,11 @@ async def test_without_its_comments_each_ignored_line_is_an_error_of_that_very_k
     copy = shutil.copytree(CHECKED, tmp_path / "typing", ignore=shutil.ignore_patterns("__pycache__"))
     refused = copy / "refused.py"
     lines = refused.read_text().splitlines()
-    ignored = {("refused.py", n, word) for n, line in enumerate(lines, 1) for word in re.findall(ignore, line)}
+    words = {n: ", ".join(re.findall(ignore, line)) for n, line in enumerate(lines, 1)}
+    ignored = {("refused.py", n, word) for n, found in words.items() for word in found.split(", ") if word}
     refused.write_text("\n".join(line.partition("  # type: ignore")[0] for line in lines) + "\n")
 
     problems = await checker(copy, cache)
 
     assert problems == ignored
-    assert len(ignored) >= 28
+    assert len(ignored) >= 42

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
 from datetime import datetime
 from typing import Any, assert_type
+from uuid import UUID
 
-from library import AsyncLibrary, Book, Library
+from library import AsyncLibrary, Book, Library, SyncLibrary
 
-from accounts import Account, Accounts, AsyncAccounts, Entry
-from rpc_client import AsyncClient, NotFoundError, OutcomeUnknown
+from accounts import Account, Accounts, AsyncAccounts, Entry, SyncAccounts
+from rpc_client import (
+    AsyncClient,
+    Client,
+    DatabaseManagerAsyncClient,
+    DatabaseManagerClient,
+    NotFoundError,
+    OutcomeUnknown,
+)
 from rpc_client.contract import Lane, Method
+from rpc_client.contract.platform import NodeExecutionResult
+from rpc_client.contract.rowcall import ServerInfo
 from rpc_client.testing import RecordedCall, Stubbed, StubClient, StubService
 from worker.database import Session, Transaction
 from worker.registry import Registry
@@ -52,6 +63,52 @@ async def a_family_binds_to_a_client_and_to_a_client_with_options(client: AsyncC
     assert_type(await AsyncAccounts(hasty).deposit("a-1", 500), int)
     assert_type(await AsyncLibrary(client).count_books(3), int)
     assert_type(await client.platform.get_credits("user-1"), int)
+
+
+def the_sync_view_has_the_results_themselves(accounts: SyncAccounts, library: SyncLibrary) -> None:
+    assert_type(accounts.get_account("a-1"), Account | None)
+    assert_type(accounts.list_entries("a-1", limit=5), list[Entry])
+    assert_type(accounts.deposit("a-1", 500), int)
+    assert_type(library.lend(reader="Ada", isbn="9780141439518", days=7), datetime)
+    assert_type(library.count_books(3, lent=True), int)
+    assert_type(library.search_books(["pride"], limit=5), list[Book])
+    assert_type(library.titles(["pride"]), dict[str, str])
+    library.discard("9780141439518")
+
+
+def a_family_binds_to_a_sync_client_and_to_one_with_options(client: Client) -> None:
+    hasty = client.with_options(timeout_s=0.5, idempotency_key="rent of May")
+    assert_type(hasty, Client)
+    assert_type(SyncAccounts(hasty).deposit("a-1", 500), int)
+    assert_type(client.platform.get_credits("user-1"), int)
+    assert_type(client.platform.get_node_executions("run-1"), list[NodeExecutionResult])
+    assert_type(client.send(Accounts.deposit, "a-1", 500, note="rent"), UUID)
+    assert_type(client.ping(), float)
+    assert_type(client.server_info(), ServerInfo)
+
+
+def one_thread_makes_many_calls_that_travel_together(client: Client) -> None:
+    async def balances(client: AsyncClient) -> list[int]:
+        accounts = AsyncAccounts(client)
+        return await asyncio.gather(*(accounts.deposit(account_id, 1) for account_id in ("a-1", "a-2")))
+
+    assert_type(client.run(balances), list[int])
+
+
+async def writes_are_sent_and_workers_asked_about_themselves(client: AsyncClient) -> None:
+    assert_type(await client.send(Accounts.deposit, "a-1", amount=500), UUID)
+    assert_type(await client.send(Library.discard, "9780141439518"), UUID)
+    assert_type(await client.ping(), float)
+    assert_type(await client.server_info(), ServerInfo)
+
+
+async def the_documents_clients_have_their_methods_themselves() -> None:
+    with DatabaseManagerClient(timeout_s=5) as sync:
+        assert_type(sync.get_credits("user-1"), int)
+        assert_type(sync.with_options(idempotency_key="a").get_node_executions("run-1"), list[NodeExecutionResult])
+    async with DatabaseManagerAsyncClient(timeout_s=5) as client:
+        assert_type(client.with_options(timeout_s=1), DatabaseManagerAsyncClient)
+        assert_type(await client.get_credits("user-1"), int)
 
 
 def a_declaration_tells_about_itself() -> None:

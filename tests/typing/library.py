@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rpc_client.contract import AsyncService, Record, Service, Timestamp, composed, read, write
+from rpc_client.contract import AsyncService, Record, Service, SyncService, Timestamp, composed, read, write
 from rpc_client.errors import Conflict, NotFoundError
 
 Isbn = Annotated[str, Field(min_length=10, max_length=13)]
@@ -57,3 +57,7 @@ class Library(Service, name="library"):
 
 class AsyncLibrary(Library, AsyncService):
     """Every method as an ``async def``."""
+
+
+class SyncLibrary(Library, SyncService):
+    """Every method as a plain ``def``."""

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from library import AsyncLibrary, Book, Library
+from library import AsyncLibrary, Book, Library, SyncLibrary
 
-from accounts import Account, Accounts, AsyncAccounts
-from rpc_client import AsyncClient
+from accounts import Account, Accounts, AsyncAccounts, SyncAccounts
+from rpc_client import AsyncClient, Client, DatabaseManagerClient
 from rpc_client.contract import read, write
 from rpc_client.errors import NotFoundError
 from rpc_client.testing import StubClient
@@ -88,6 +88,27 @@ async def calls(accounts: AsyncAccounts, library: AsyncLibrary, client: AsyncCli
     await AsyncAccounts(client.with_options(timeout=3)).deposit("a-1", 500)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     await AsyncAccounts("amqp://localhost").deposit("a-1", 500)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     accounts.deposit("a-1", 500)  # type: ignore[unused-coroutine]  # pyright: ignore[reportUnusedCoroutine]
+
+
+def sync_calls(accounts: SyncAccounts, library: SyncLibrary, client: Client, manager: DatabaseManagerClient) -> None:
+    accounts.deposit("a-1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    accounts.deposit("a-1", "500")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    accounts.deposit("a-1", amuont=500)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    accounts.deposits("a-1", 500)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    library.count_books(3, True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    library.titles("pride")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    manager.get_credits(7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.send(Accounts.get_account, "a-1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    client.send(Accounts.deposit, "a-1", "500")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    client.send(Accounts.deposit, "a-1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+async def each_view_on_its_own_client(client: Client, other: AsyncClient) -> None:
+    AsyncAccounts(client)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    SyncAccounts(other)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await SyncAccounts(client).deposit("a-1", 5)  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    with other:  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
 
 
 # Results taken for what they are not.

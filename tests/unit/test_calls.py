@@ -8,7 +8,7 @@ from uuid import UUID, uuid4, uuid5
 
 import pytest
 
-from rpc_client.client import idempotency_id
+from rpc_client.calls import idempotency_id
 from rpc_client.errors import InvalidRequest
 from rpc_client.wire import Line
 from worker.calls import OTHER_IDS_DAY, Origin, day_of, hash_arguments, identify

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from rpc_client.parcels import Pending, parcels
 
 
 def calls(*sizes: int, slow: bool = False) -> list[Pending]:
-    reply = asyncio.get_event_loop().create_future()
-    return [Pending(str(n), "a.b", "read", b"x" * size, 0.0, slow, reply) for n, size in enumerate(sizes)]
+    return [Pending(str(n), "a.b", "read", b"x" * size, 0.0, slow) for n, size in enumerate(sizes)]
 
 
 async def sizes(pending: list[Pending]) -> list[int]:

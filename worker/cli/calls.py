@@ -13,21 +13,21 @@ import typer
 from rich.table import Table
 
 from rpc_client import AsyncClient, ClientSettings
-from rpc_client.contract import Lane, Method
+from rpc_client.contract import Lane, Method, Service
+from rpc_client.contract.rowcall import Rowcall
 from worker.cli.console import fail, out, run
 from worker.registry import find_families
 from worker.settings import WorkerSettings
 
 
 def served_methods() -> dict[str, Method[..., Any]]:
-    """Every method of the families this folder's settings name."""
+    """Every method of the families this folder's settings name, and those of any worker."""
     families = find_families(WorkerSettings().families)
-    return {
-        name: method
-        for family in families
-        for registry in family.registries
-        for name, method in registry.contract.methods().items()
-    }
+    contracts: list[type[Service]] = [
+        Rowcall,
+        *(registry.contract for family in families for registry in family.registries),
+    ]
+    return {name: method for contract in contracts for name, method in contract.methods().items()}
 
 
 def methods(as_json: Annotated[bool, typer.Option("--json", help="As a JSON array.")] = False) -> None:

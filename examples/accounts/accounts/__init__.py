@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from accounts.contract import Account, Accounts, AsyncAccounts, Entry
+from accounts.contract import Account, Accounts, AsyncAccounts, Entry, SyncAccounts
 
-__all__ = ["Account", "Accounts", "AsyncAccounts", "Entry"]
+__all__ = ["Account", "Accounts", "AsyncAccounts", "Entry", "SyncAccounts"]

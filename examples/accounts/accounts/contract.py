@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rpc_client.contract import AsyncService, Record, Service, Timestamp, read, write
+from rpc_client.contract import AsyncService, Record, Service, SyncService, Timestamp, read, write
 from rpc_client.errors import Conflict, InsufficientCredits, NotFoundError
 
 AccountId = Annotated[str, Field(min_length=1, max_length=64)]
@@ -79,3 +79,7 @@ class Accounts(Service, name="accounts"):
 
 class AsyncAccounts(Accounts, AsyncService):
     """Every method as an ``async def``: ``await AsyncAccounts(client).deposit("a-1", 500)``."""
+
+
+class SyncAccounts(Accounts, SyncService):
+    """Every method as a plain ``def``: ``SyncAccounts(client).deposit("a-1", 500)``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rpc_client.contract._method import AsyncService, Method
+from rpc_client.contract._method import AsyncService, Method, SyncService
 from rpc_client.contract.platform.credits import Cents, Credits, UsageTransactionMetadata
 from rpc_client.contract.platform.executions import (
     AgentExecutionStatus,
@@ -35,6 +35,10 @@ class Platform(Executions, Graphs, Credits, Users, name="platform"):
 
 class AsyncPlatform(Platform, AsyncService):
     """Every method as an ``async def``."""
+
+
+class SyncPlatform(Platform, SyncService):
+    """Every method as a plain ``def``."""
 
 
 EXECUTOR_METHODS: frozenset[Method[..., Any]] = frozenset(
@@ -78,6 +82,7 @@ __all__ = [
     "NodeExecutionResult",
     "NodeExecutionUpdate",
     "Platform",
+    "SyncPlatform",
     "UsageTransactionMetadata",
     "User",
     "Users",

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError, model_validator
 
-from rpc_client.contract._method import Service, composed, read, write
+from rpc_client.contract._composed import composed
+from rpc_client.contract._method import Service, read, write
 from rpc_client.contract._record import Record, Timestamp
 from rpc_client.contract.platform.graphs import PinName, Version
 from rpc_client.contract.platform.users import Id

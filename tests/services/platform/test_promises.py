@@ -6,6 +6,7 @@ import inspect
 
 import pytest
 
+from rpc_client.contract import Composed
 from rpc_client.contract.platform import EXECUTOR_METHODS, Executions, Graphs, Platform
 
 PROMISED = {
@@ -39,12 +40,7 @@ PROMISED = {
 @pytest.mark.parametrize("name", PROMISED)
 def test_names_order_and_defaults_are_the_documents(name):
     found = getattr(Platform, name)
-    signature = inspect.signature(found) if inspect.isfunction(found) else found.signature
-    parameters = [
-        parameter.replace(annotation=parameter.empty)
-        for parameter in signature.parameters.values()
-        if parameter.name != "self"
-    ]
+    parameters = [parameter.replace(annotation=parameter.empty) for parameter in found.signature.parameters.values()]
 
     assert str(inspect.Signature(parameters)).replace("'", "") == f"({PROMISED[name]})"
 
@@ -71,4 +67,4 @@ def test_the_manual_says_what_is_raised_and_what_is_emitted(method):
 
 
 def test_pages_are_walked_by_the_client():
-    assert inspect.iscoroutinefunction(Executions.get_node_executions)
+    assert isinstance(Executions.get_node_executions, Composed)
