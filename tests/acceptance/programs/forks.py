@@ -1,0 +1,78 @@
+"""Forks while its own threads call, and calls in the children. Prints what every process got, as JSON."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+from accounts import SyncAccounts
+from rpc_client import Client
+
+CHILDREN, THREADS, EACH = 4, 4, 25
+
+client = Client(timeout_s=30)
+accounts = SyncAccounts(client)
+
+
+def deposit(_: int) -> int:
+    return accounts.deposit("a-1", 1)
+
+
+def sockets() -> set[str]:
+    """The sockets this process holds, by inode."""
+    found = set()
+    for fd in os.listdir("/proc/self/fd"):
+        with suppress(OSError):
+            found.add(os.readlink(f"/proc/self/fd/{fd}"))
+    return {name for name in found if name.startswith("socket:")}
+
+
+def child(to_parent: Any, of_parent: str) -> None:
+    kept = of_parent in sockets()
+    with ThreadPoolExecutor(THREADS) as pool:
+        balances = list(pool.map(deposit, range(EACH)))
+    grandchild = multiprocessing.get_context("fork").Process(target=deposit, args=(0,))
+    grandchild.start()
+    grandchild.join()
+    to_parent.send({"balances": balances, "kept": kept, "grandchild": grandchild.exitcode})
+
+
+def main() -> None:
+    before = sockets()
+    accounts.open_account("a-1", "me")
+    own = client.run(_socket_of)
+    assert own in sockets() - before
+    forked = threading.Event()
+    mine: list[int] = []
+
+    def keep_calling() -> None:
+        while not forked.is_set():
+            mine.append(deposit(0))
+
+    callers = [threading.Thread(target=keep_calling) for _ in range(THREADS)]
+    for caller in callers:
+        caller.start()
+    pipes = [multiprocessing.Pipe(duplex=False) for _ in range(CHILDREN)]
+    context = multiprocessing.get_context("fork")
+    children = [context.Process(target=child, args=(end, own)) for _, end in pipes]
+    for process in children:
+        process.start()
+    results = [end.recv() for end, _ in pipes]
+    forked.set()
+    for waiting in [*callers, *children]:
+        waiting.join()
+    mine.append(deposit(0))
+    print(json.dumps({"children": results, "parent": mine}))
+
+
+async def _socket_of(inner: Any) -> str:
+    return os.readlink(f"/proc/self/fd/{inner.fileno()}")
+
+
+if __name__ == "__main__":
+    main()
