@@ -33,8 +33,8 @@ async def celery_worker(settings, folder: Path) -> AsyncIterator[None]:
         )
     try:
         yield
-    except BaseException:
-        print(log.read_text()[-5000:])
+    except Exception as error:
+        error.add_note(log.read_text()[-5000:])
         raise
     finally:
         with contextlib.suppress(ProcessLookupError):

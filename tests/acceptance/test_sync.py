@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -56,6 +57,11 @@ async def in_threads(number: int, work: Callable[[], R]) -> list[R]:
 
     with ThreadPoolExecutor(number) as pool:
         return await asyncio.to_thread(lambda: list(pool.map(begin, range(number))))
+
+
+def forget(clients: list[Client | AsyncClient]) -> None:
+    clients.clear()
+    gc.collect()
 
 
 async def test_calls_come_back_typed_and_errors_say_which_call_they_are_of(worker, sync_client):
@@ -120,7 +126,7 @@ async def test_threads_that_share_a_client_get_each_its_own_answers(worker, sync
 
     balances = await in_threads(16, lambda: [accounts.deposit("a-1", 1) for _ in range(25)])
 
-    assert sorted(sum(balances, [])) == list(range(1, 401))
+    assert sorted(itertools.chain(*balances)) == list(range(1, 401))
     assert await sql.fetchval("select balance from accounts.accounts") == 400
 
 
@@ -163,7 +169,7 @@ async def test_closing_wakes_whoever_waits_and_ends_the_client(start_worker, syn
 
     await asyncio.to_thread(sync_client.close)
 
-    with pytest.raises(OutcomeUnknown, match="closed while accounts.deposit waited") as caught:
+    with pytest.raises(OutcomeUnknown, match=r"closed while accounts\.deposit waited") as caught:
         await waiting
     assert caught.value.request_id
     with pytest.raises(Disconnected, match="this client is closed"):
@@ -171,13 +177,12 @@ async def test_closing_wakes_whoever_waits_and_ends_the_client(start_worker, syn
 
 
 async def test_a_client_that_nobody_closed_is_warned_about_and_closed(worker, client_settings):
-    client = Client(client_settings)
-    await asyncio.to_thread(client.ping)
-    inner = client._shared._opened[1]
+    clients = [Client(client_settings)]
+    await asyncio.to_thread(clients[0].ping)
+    inner = clients[0]._shared._opened[1]
 
     with pytest.warns(ResourceWarning, match="a Client was never closed"):
-        del client
-        gc.collect()
+        forget(clients)
 
     async with asyncio.timeout(10):
         while inner._lease.transport.is_open:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from accounts import SyncAccounts
 from rpc_client import Client
 
 CHILDREN, THREADS, EACH = 4, 4, 25
+HELD = Path("/proc/self/fd")
 
 client = Client(timeout_s=30)
 accounts = SyncAccounts(client)
@@ -26,9 +27,9 @@ def deposit(_: int) -> int:
 def sockets() -> set[str]:
     """The sockets this process holds, by inode."""
     found = set()
-    for fd in os.listdir("/proc/self/fd"):
-        with suppress(OSError):
-            found.add(os.readlink(f"/proc/self/fd/{fd}"))
+    for fd in HELD.iterdir():
+        with suppress(OSError):  # that of the folder itself is gone again
+            found.add(str(fd.readlink()))
     return {name for name in found if name.startswith("socket:")}
 
 
@@ -71,7 +72,7 @@ def main() -> None:
 
 
 async def _socket_of(inner: Any) -> str:
-    return os.readlink(f"/proc/self/fd/{inner.fileno()}")
+    return str((HELD / str(inner.fileno())).readlink())
 
 
 if __name__ == "__main__":
