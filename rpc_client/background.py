@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import functools
 import os
 import selectors
 import threading
@@ -19,6 +20,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, ClassVar, Generic, TypeVar
 
 from rpc_client.client import AsyncClient
+from rpc_client.contract import Method
 from rpc_client.errors import Disconnected, InsideEventLoop, OutcomeUnknown
 
 R = TypeVar("R")
@@ -183,7 +185,11 @@ class Background:
 
     @classmethod
     def _forked(cls) -> None:
-        cls._starting = threading.Lock()  # a thread of the parent's may have held it
+        # A thread of the parent's may have held any of these, and will never give it back here.
+        cls._starting = threading.Lock()
+        for kept in [*vars(Method).values(), *vars(AsyncClient).values()]:
+            if isinstance(kept, functools.cached_property) and hasattr(kept, "lock"):  # Python 3.11 has one in each
+                vars(kept)["lock"] = threading.RLock()
         if cls._current is not None:
             parents, cls._current = cls._current, None
             cls._parents.append(parents)
