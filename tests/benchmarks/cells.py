@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Literal
 
-from tests.benchmarks.systems import MODULES, can
+from tests.benchmarks.systems import MODULES, OURS, THREADED, can
 
 POOL = 10
 SLOW_S = 0.02
@@ -68,6 +68,11 @@ def lone(workload: str) -> Cell:
     return Cell(workload, "lone", 1, 1)
 
 
+def sync(workload: str) -> Cell:
+    """One client process whose callers are threads."""
+    return Cell(workload, "sync", 1, 64)
+
+
 def slow(workers: int) -> Cell:
     """More callers than there are database connections to serve them."""
     return Cell("slow", "busy", 1, 4 * workers * POOL, workers)
@@ -97,6 +102,8 @@ DEMANDS = (
     Demand(lone("read"), "http", 1.2, 1.0, "p50_ms"),
     Demand(lone("write"), "aio_pika", 0.9, 0.6, "p50_ms"),
     Demand(lone("write"), "http", 1.3, 1.0, "p50_ms"),
+    Demand(sync("read"), "http", 3, 6),
+    Demand(sync("read"), "rowcall_async", 0.5, None),
     Demand(slow(1), CAPACITY, 0.9, None),
     Demand(slow(2), CAPACITY, 0.85, None),
     Demand(slow(4), CAPACITY, 0.7, None),
@@ -123,7 +130,9 @@ def full() -> Plan:
         for workload in ("noop", "read", "write", "list", "mixed")
         for cell in (lone(workload), busy(workload, 16), busy(workload), busy(workload, 256), spread(workload))
     ]
-    plan = {cell: [system for system in MODULES if can(system, cell.workload)] for cell in cells}
+    others = [system for system in MODULES if system not in OURS]
+    plan = {cell: ["rowcall", *(other for other in others if can(other, cell.workload))] for cell in cells}
+    plan |= {sync(workload): [*THREADED, "rowcall_async"] for workload in ("noop", "read")}
     return plan | {slow(workers): ["rowcall"] for workers in (1, 2, 4)}
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from tests.benchmarks.cells import Cell
 from tests.benchmarks.cpu import Machine, between
 from tests.benchmarks.stage import Process, Stage
+from tests.benchmarks.systems import OURS, THREADED
 from tests.benchmarks.work import EXECUTIONS
 
 LEAD_S = 0.2
@@ -58,7 +59,7 @@ class Bench:
         self._others = 0.0
 
     async def measure(self, system: str, cell: Cell, seed: int) -> Figure:
-        if system == "rowcall":
+        if system in OURS:
             await self._stage.workers(cell.workers)
         clients = await self._start(system, cell, seed)
         try:
@@ -73,7 +74,8 @@ class Bench:
             await asyncio.gather(*(_gone(client) for client in clients))
 
     async def _start(self, system: str, cell: Cell, seed: int) -> list[Process]:
-        words = ["-m", "tests.benchmarks.client"]
+        threaded = cell.setting == "sync" and system in THREADED
+        words = ["-m", "tests.benchmarks.sync_client" if threaded else "tests.benchmarks.client"]
         clients = [await self._stage.start("client", words) for _ in range(cell.processes)]
         place = replace(self._stage.place, callers=cell.callers_each)
         share = EXECUTIONS // 16 // cell.processes

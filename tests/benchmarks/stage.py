@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from tests.benchmarks.cells import POOL
 from tests.benchmarks.cpu import Servers
-from tests.benchmarks.systems import SERVED, Place
+from tests.benchmarks.systems import OURS, SERVED, Place
 from tests.benchmarks.work import MIXED
 from worker import topology
 from worker.migrations import migrate
@@ -84,7 +84,7 @@ class Stage:
 
     def serving(self, system: str) -> list[int]:
         """The pids of a system's own server side."""
-        if system == "rowcall":
+        if system in OURS:
             return [worker.pid for worker in self._workers]
         return [self._peers[system].pid] if system in self._peers else []
 
@@ -156,7 +156,7 @@ async def set_up(systems: set[str], workloads: set[str], *, reset: bool, say: Sa
         stage = Stage(settings, place, folder)
         stack.push_async_callback(stage.stop)
         stage.servers = await Servers.find(settings, connection)
-        if "rowcall" in systems:
+        if systems & set(OURS):
             await stage.workers(1)
         await stage.start_peers(sorted(systems))
         yield stage

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rpc_client.contract import AsyncService, Record, Service, Timestamp, read, write
+from rpc_client.contract import AsyncService, Record, Service, SyncService, Timestamp, read, write
 from rpc_client.errors import NotFoundError
 
 Amount = Annotated[int, Field(gt=0, le=10**9)]
@@ -78,3 +78,7 @@ class Bench(Service, name="bench"):
 
 class AsyncBench(Bench, AsyncService):
     """Every method as an ``async def``."""
+
+
+class SyncBench(Bench, SyncService):
+    """Every method as a plain ``def``."""

@@ -17,7 +17,12 @@ MODULES = {
     "direct": "direct",
     "direct_grouped": "direct_grouped",
     "direct_receipt": "direct_receipt",
+    "rowcall_async": "rowcall",
 }
+OURS = ("rowcall", "rowcall_async")
+"""In the setting ``sync``, ``rowcall`` is the sync client; the async one is measured beside it under its own name."""
+THREADED = ("rowcall", "http")
+"""Those that can be called from threads."""
 SERVED = ("aio_pika", "faststream", "http")
 """Those whose server side is ``serve`` in their module; Rowcall's is its worker, ``direct`` has none."""
 
@@ -39,6 +44,11 @@ class Place:
 def connect(system: str, place: Place) -> contextlib.AbstractAsyncContextManager[Api]:
     """The client side of a system."""
     return _module(system).connect(place)
+
+
+def connect_sync(system: str, place: Place) -> contextlib.AbstractContextManager[Any]:
+    """The client side of a system, for threads."""
+    return _module(system).connect_sync(place)
 
 
 async def serve(system: str, place: Place) -> None:

@@ -1,17 +1,19 @@
 """FastAPI behind uvicorn with uvloop and httptools, called with aiohttp.
 
 As in FastAPI's documentation, pages "Lifespan Events" and "Response Model - Return Type"; uvicorn's, page "Settings";
-aiohttp's, page "Client Quickstart" (one session for all requests); asyncpg's, page "Usage", section "Connection Pools".
+aiohttp's, page "Client Quickstart" (one session for all requests); httpx's, page "Clients" (one client for all
+threads); asyncpg's, page "Usage", section "Connection Pools".
 """
 
 from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import aiohttp
+import httpx
 import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
@@ -113,3 +115,26 @@ async def connect(place: Place) -> AsyncIterator[Calls]:
     connector = aiohttp.TCPConnector(limit=max(100, place.callers))
     async with aiohttp.ClientSession(f"http://127.0.0.1:{place.http_port}", connector=connector) as session:
         yield Calls(session)
+
+
+class SyncCalls:
+    """For threads: what the setting ``sync`` asks."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def noop(self) -> Any:
+        return self._get("/noop")
+
+    def read_user(self, user_id: int) -> Any:
+        return self._get(f"/users/{user_id}")
+
+    def _get(self, path: str) -> Any:
+        return self._client.get(path).raise_for_status().json()
+
+
+@contextlib.contextmanager
+def connect_sync(place: Place) -> Iterator[SyncCalls]:
+    limits = httpx.Limits(max_connections=place.callers, max_keepalive_connections=place.callers)
+    with httpx.Client(base_url=f"http://127.0.0.1:{place.http_port}", limits=limits, timeout=60) as client:
+        yield SyncCalls(client)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from rpc_client import AsyncClient, ClientSettings
+from rpc_client import AsyncClient, Client, ClientSettings
 from rpc_client.contract.platform import AsyncPlatform
-from tests.benchmarks.family.contract import AsyncBench
+from tests.benchmarks.family.contract import AsyncBench, SyncBench
 from tests.benchmarks.systems import Place
 
 
@@ -25,6 +25,15 @@ class Calls:
 
 @contextlib.asynccontextmanager
 async def connect(place: Place) -> AsyncIterator[Calls]:
-    settings = ClientSettings(amqp_url=place.amqp_url, redis_url=place.redis_url, prefix=place.prefix)
-    async with AsyncClient(settings) as client:
+    async with AsyncClient(_settings(place)) as client:
         yield Calls(client)
+
+
+@contextlib.contextmanager
+def connect_sync(place: Place) -> Iterator[SyncBench]:
+    with Client(_settings(place)) as client:
+        yield SyncBench(client)
+
+
+def _settings(place: Place) -> ClientSettings:
+    return ClientSettings(amqp_url=place.amqp_url, redis_url=place.redis_url, prefix=place.prefix)
