@@ -47,7 +47,7 @@ async def serve_health(
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", settings.http_port).start()
+        await web.TCPSite(runner, settings.http_host, settings.http_port).start()
         log.info("health", address=[f"http://{host}:{port}" for host, port in runner.addresses])
         yield
     finally:

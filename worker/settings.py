@@ -60,6 +60,11 @@ class WorkerSettings(ClientSettings):
     read_queue: Literal["classic", "quorum"] = Field(
         default="classic", description="The kind of the read queue; quorum for clusters of several nodes."
     )
+    http_host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        description="Where /health and /ready listen; 0.0.0.0: for other machines too, as a container needs it.",
+    )
     http_port: int | None = Field(
         default=None, ge=0, le=65535, description="Serves /health and /ready there; 0: any free port."
     )
