@@ -11,6 +11,7 @@ import typer
 from rpc_client.settings import STATE
 from worker import servers
 from worker.cli.console import out, run
+from worker.servers.project import compose_file
 
 STATE_DIRECTORY = Path(STATE)
 ENV_FILE = STATE_DIRECTORY / "env"
@@ -20,27 +21,35 @@ def up(
     install: Annotated[
         bool, typer.Option(help="Install missing packages (Debian or Ubuntu, as root).", envvar="ROWCALL_INSTALL")
     ] = False,
+    ways: Annotated[
+        str,
+        typer.Option(
+            "--with", help="Look nowhere else: running, compose, private; several by commas.", envvar="ROWCALL_WITH"
+        ),
+    ] = "",
 ) -> None:
-    """Find RabbitMQ, PostgreSQL and Redis, or start private ones, and make this folder a database of its own."""
-    run(_up(install))
+    """Find RabbitMQ, PostgreSQL and Redis, or start our own, and make this folder a database of its own."""
+    run(_up(install, ways))
 
 
-async def _up(install: bool) -> None:
-    found = await servers.find(state=STATE_DIRECTORY, install=install, say=out.print)
+async def _up(install: bool, ways: str) -> None:
+    found = await servers.find(state=STATE_DIRECTORY, install=install, ways=ways, say=out.print)
     name = own_name()
-    url = await servers.ensure_database(found.postgres_url, name.replace("-", "_"))
+    database = name.replace("-", "_")
     lines = {
         "ROWCALL_AMQP_URL": found.amqp_url,
-        "ROWCALL_POSTGRES_URL": url,
+        "ROWCALL_POSTGRES_URL": await servers.ensure_database(found.postgres_url, database),
         "ROWCALL_REDIS_URL": found.redis_url,
         "ROWCALL_PREFIX": name,
     }
+    if found.project:  # for a worker beside them
+        lines |= {**found.project, "ROWCALL_DATABASE": database}
     _write_env(lines)
-    for kind, place in found.chosen.items():
-        out.print(f"[bold]{kind}[/bold]: {place}")
     for key, value in lines.items():
         out.print(f"{key}={value}", markup=False, soft_wrap=True)
-    out.print(f"Written to {ENV_FILE}, which rowcall reads in this folder. Next: rowcall worker")
+    out.print(f"Written to {ENV_FILE}, which rowcall reads in this folder. Next: rowcall worker", soft_wrap=True)
+    if found.project and compose_file().parent == Path.cwd():  # only there is what its image is made of
+        out.print(f"Or in a container: docker compose --env-file {ENV_FILE} up --detach --build worker", soft_wrap=True)
 
 
 def _write_env(lines: dict[str, str]) -> None:

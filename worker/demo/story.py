@@ -26,7 +26,6 @@ from worker.demo.ears import Ears, hearing
 from worker.demo.measured import Measured, Tally
 from worker.demo.orders import DEADLINE_S, Order, Report
 from worker.demo.screen import Screen
-from worker.servers.records import Records
 from worker.settings import WorkerSettings
 
 FAMILY = "worker.services.platform:family"
@@ -94,7 +93,7 @@ async def _make_room(screen: Screen, cleanup: Cleanup) -> WorkerSettings:
     """Find the servers; on them, a database and a prefix that nobody else has."""
     screen.step("Looking for RabbitMQ, PostgreSQL and Redis.")
     state = Path(STATE)
-    if not Records(state).file.exists():  # else they were there before us, and stay
+    if not servers.started(state):  # else they were there before us, and stay
         cleanup.later("the private servers", lambda: servers.down(state=state, say=screen.say))
     found = await servers.find(state=state, say=screen.say)
 

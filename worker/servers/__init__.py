@@ -2,6 +2,15 @@
 
 from worker.servers.database import create_database, drop_database, ensure_database
 from worker.servers.errors import ServersUnavailable
-from worker.servers.search import Servers, down, find
+from worker.servers.search import Servers, down, find, started
 
-__all__ = ["Servers", "ServersUnavailable", "create_database", "down", "drop_database", "ensure_database", "find"]
+__all__ = [
+    "Servers",
+    "ServersUnavailable",
+    "create_database",
+    "down",
+    "drop_database",
+    "ensure_database",
+    "find",
+    "started",
+]

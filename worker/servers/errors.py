@@ -13,3 +13,11 @@ class NotStarted(Exception):
 
 class NotInstalled(Exception):
     """Packages are absent; the message says how to get them; never leaves this package."""
+
+
+class NoDocker(Exception):
+    """Docker cannot be used: why, and what to do about it; never leaves this package."""
+
+    def __init__(self, reason: str, remedy: str | None = None) -> None:
+        super().__init__(reason)
+        self.remedy = remedy

@@ -33,6 +33,8 @@ class Kind(ABC):
     port: ClassVar[int]
     package: ClassVar[str]
     """In Debian and Ubuntu."""
+    service: ClassVar[str]
+    """In docker-compose.yml."""
     programs: ClassVar[tuple[str, ...]]
     user: ClassVar[str]
     """Whom to run as when we are root: PostgreSQL insists, the others need no more."""

@@ -25,6 +25,10 @@ Answers = Mapping[Kind, Answer]
 
 class Place(Protocol):
     @property
+    def way(self) -> str:
+        """The word that asks for it: ``rowcall up --with WAY``."""
+
+    @property
     def name(self) -> str:
         """Reads well before "at host:port"."""
 
@@ -35,6 +39,7 @@ class Place(Protocol):
 class Environment:
     """URLs somebody chose: never silently replaced by something else."""
 
+    way = "environment"
     name = "from the environment"
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -64,23 +69,25 @@ class Environment:
 class Running:
     """Servers that already answer on their standard port of this machine."""
 
+    way = "running"
     name = "running"
 
     def __init__(self, ports: Mapping[str, int]) -> None:
         self.ports = ports
 
     async def find(self, wanted: Sequence[Kind]) -> Answers:
-        return await each(wanted, self._look)
+        return await each(wanted, lambda kind: look_at(kind, self.ports[kind.name]))
 
-    async def _look(self, kind: Kind) -> Answer:
-        port = self.ports[kind.name]
-        reasons: list[str] = []
-        for url in kind.urls(port):
-            if (why := await kind.refusal(url)) is None:
-                return url
-            reasons.append(why)
 
-        return Missing(f"not at 127.0.0.1:{port} ({'; '.join(dict.fromkeys(reasons))})")
+async def look_at(kind: Kind, port: int) -> Answer:
+    """The URL under which the server answers at a port of this machine."""
+    reasons: list[str] = []
+    for url in kind.urls(port):
+        if (why := await kind.refusal(url)) is None:
+            return url
+        reasons.append(why)
+
+    return Missing(f"not at 127.0.0.1:{port} ({'; '.join(dict.fromkeys(reasons))})")
 
 
 async def each(wanted: Sequence[Kind], look: Callable[[Kind], Coroutine[None, None, Answer]]) -> Answers:
@@ -89,3 +96,12 @@ async def each(wanted: Sequence[Kind], look: Callable[[Kind], Coroutine[None, No
         tasks = {kind: group.create_task(look(kind)) for kind in wanted}
 
     return {kind: task.result() for kind, task in tasks.items()}
+
+
+def unbroken(name: str, answers: Answers) -> Answers:
+    """All of them, or an error: another server would do, but not hold what this one holds. A person decides."""
+    broken = {kind: answer for kind, answer in answers.items() if isinstance(answer, Missing)}
+    if not broken:
+        return answers
+    lines = [f"{kind.name}, {name} of an earlier command: {no.reason}" for kind, no in broken.items()]
+    raise ServersUnavailable("\n".join([*lines, "Repair it, or give up its data with `rowcall down` and try again."]))

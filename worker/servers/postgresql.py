@@ -22,6 +22,7 @@ class PostgreSQL(Kind):
     variable = "ROWCALL_POSTGRES_URL"
     port = 5432
     package = "postgresql"
+    service = "postgres"
     programs = ("initdb", "postgres")
     user = "postgres"
     polite = signal.SIGINT  # SIGTERM would wait until every client has left

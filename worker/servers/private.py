@@ -7,15 +7,15 @@ import os
 import pwd
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from worker.servers.debian import Packages
-from worker.servers.errors import NotInstalled, NotStarted, ServersUnavailable
+from worker.servers.errors import NotInstalled, NotStarted
 from worker.servers.kind import Kind, shown
-from worker.servers.places import Answer, Answers, Missing, each
+from worker.servers.places import Answer, Answers, Missing, each, unbroken
 from worker.servers.port import free_port
 from worker.servers.process import POLL_S, launch, start_times_are_known, stop, tail
 from worker.servers.records import Instance, Records, Say, locked
@@ -29,6 +29,7 @@ PREFIX = "rowcall-"
 class Private:
     """The last place to look: start what is wanted, after installing it if that is allowed."""
 
+    way = "private"
     name = "private instance"
 
     def __init__(self, records: Records, packages: Packages, path: str, say: Say) -> None:
@@ -123,6 +124,7 @@ class Private:
 class Recorded:
     """What an earlier command started, before the standard ports: our databases are in there."""
 
+    way = Private.way
     name = Private.name
 
     def __init__(self, private: Private) -> None:
@@ -133,17 +135,8 @@ class Recorded:
         if not records.file.exists():
             return {}
         async with locked(records.state, self.private.say):
-            answers = await each([kind for kind in wanted if await self.private.recorded(kind)], self.private.ensure)
-        if broken := {kind: no.reason for kind, no in answers.items() if isinstance(no, Missing)}:
-            raise ServersUnavailable(_give_up_or_repair(broken))
-
-        return answers
-
-
-def _give_up_or_repair(broken: Mapping[Kind, str]) -> str:
-    """Another server would do, but not hold what this one holds: a person decides."""
-    reasons = (f"The private {kind.name} of an earlier command {reason}" for kind, reason in broken.items())
-    return "\n".join([*reasons, "Repair it, or give up its data with `rowcall down` and try again."])
+            there = [kind for kind in wanted if await self.private.recorded(kind)]
+            return unbroken(self.name, await each(there, self.private.ensure))
 
 
 async def remove(kind: Kind, records: Records, say: Say) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import aio_pika
+import aiormq
 from yarl import URL
 
 from worker.servers.kind import Kind, Launch, newest_first, nodes
@@ -23,9 +23,10 @@ class RabbitMQ(Kind):
     variable = "ROWCALL_AMQP_URL"
     port = PORTS["amqp"]
     package = "rabbitmq-server"
+    service = "rabbitmq"
     programs = ("rabbitmq-server", "erl", "epmd")
     user = "rabbitmq"
-    errors = (aio_pika.exceptions.AMQPError,)
+    errors = (aiormq.exceptions.AMQPError,)
 
     def urls(self, port: int) -> list[str]:
         return [f"amqp://guest:guest@127.0.0.1:{port}/"]
@@ -86,12 +87,13 @@ def _settings(home: Path) -> dict[str, str]:
 
 async def _open(url: str) -> None:
     await _knock(URL(url))
-    connection = await aio_pika.connect(url)
+    # Not aio_pika's: those that fail half-way, as many do while a container starts, close themselves at any later time.
+    connection = await aiormq.connect(url)
     await connection.close()
 
 
 async def _knock(url: URL) -> None:
-    """aio_pika logs an error for each refused connection; while a server starts there are many."""
+    """Every refused connection is an error in aiormq's log; while a server starts there are many."""
     if url.scheme not in PORTS:
         raise ValueError("the URL does not start with amqp:// or amqps://")
     _, writer = await asyncio.open_connection(url.host or "localhost", url.port or PORTS[url.scheme])

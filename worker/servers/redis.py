@@ -17,6 +17,7 @@ class Redis(Kind):
     variable = "ROWCALL_REDIS_URL"
     port = 6379
     package = "redis-server"
+    service = "redis"
     programs = ("redis-server",)
     user = "redis"
     errors = (RedisError,)
