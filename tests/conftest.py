@@ -21,13 +21,14 @@ from accounts.services import family as accounts_family
 from rpc_client import AsyncClient, ClientSettings
 from rpc_client.contract.platform import AsyncPlatform
 from rpc_client.events import Event
+from tests.containers import Containers
 from worker import topology
 from worker.database import Database
 from worker.migrations import migrate
 from worker.pipeline import Pipeline
 from worker.served import Served, serve
-from worker.servers import Servers, down, find
-from worker.servers.records import Records
+from worker.servers import Servers, down, find, started
+from worker.servers.docker import Docker
 from worker.services.platform import family as platform_family
 from worker.settings import WorkerSettings
 from worker.testing import LocalWorker, local_worker, scratch_database
@@ -46,10 +47,12 @@ NAMED = ["worker.services.platform:family", "accounts.services:family"]
 async def servers() -> AsyncIterator[Servers]:
     """The three servers, wherever they are; a missing one is an error, never a skip. Those started for us go again."""
     state = ROOT / ".rowcall"
-    there = Records(state).file.exists()
+    there = started(state)
+    containers = Containers(Docker(os.environ))
     try:
-        yield await find(state=state, install=os.environ.get("ROWCALL_INSTALL") == "1", say=print)
+        yield await find(state=state, containers=containers, say=print)
     finally:
+        await containers.stop()
         if not there:
             await down(state=state)
 

@@ -45,8 +45,8 @@ class Ours:
 
 
 def clean(**variables: str) -> dict[str, str]:
-    """No URL and no permission from the developer's environment."""
-    return {"PATH": os.environ["PATH"], **variables}
+    """No URL and no permission from the developer's environment; an engine that may be there is left alone."""
+    return {"PATH": os.environ["PATH"], "ROWCALL_WITH": "running,private", **variables}
 
 
 class silence:  # noqa: N801  # reads as a word in `with`

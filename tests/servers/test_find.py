@@ -197,7 +197,7 @@ async def test_a_private_instance_that_does_not_start_again_is_not_silently_repl
     write(tmp_path, {"Redis": {"home": str(home), "port": ours.ports["Redis"], "processes": []}})
     environment = {**ours.environment, "PATH": "/nowhere", "ROWCALL_REDIS_URL": ""}
 
-    with pytest.raises(ServersUnavailable, match="private Redis of an earlier command") as caught:
+    with pytest.raises(ServersUnavailable, match="Redis, private instance of an earlier command") as caught:
         await find(state=tmp_path, environment=environment, ports=ours.ports)
 
     assert "rowcall down" in str(caught.value)
