@@ -26,7 +26,6 @@ import orjson
 from rpc_client import AsyncClient, wire
 from rpc_client.errors import Disconnected
 from rpc_client.events import Event
-from rpc_client.transport import caller_of
 from worker.app import open_pipeline
 from worker.calls import Origin
 from worker.events import complete_events, messages
@@ -87,7 +86,7 @@ async def local_worker(
     kept = _Kept(served, wire.Names(chosen.prefix))
     async with (
         open_pipeline(chosen, served, kept) as (pipeline, database),
-        AsyncClient(chosen, transport=_Memory(pipeline, kept, caller_of(chosen))) as client,
+        AsyncClient(chosen, transport=_Memory(pipeline, kept, chosen.caller)) as client,
     ):
         yield LocalWorker(
             client, pipeline, database, served, kept.events, kept.messages, kept.replies, kept.dead_letters

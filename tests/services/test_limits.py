@@ -14,17 +14,14 @@ import pytest
 from pydantic import ValidationError
 
 from accounts import AsyncAccounts
-from rpc_client import AsyncClient, InvalidRequest
+from rpc_client import InvalidRequest
 from rpc_client.contract.platform import AgentNode, AsyncPlatform, GraphModel
 from rpc_client.errors import RemoteError, ResultTooLarge, Unavailable
 from tests.conftest import FAMILIES
-from tests.fakes import DirectTransport
 from worker.admission import Admission
 from worker.calls import Call, Origin
-from worker.database import Database
-from worker.pipeline import Pipeline
-from worker.served import serve
 from worker.settings import WorkerSettings
+from worker.testing import LocalWorker, local_worker
 
 LIMITS = (Path(__file__).parents[2] / "docs" / "limits.md").read_text()
 GET = "read.accounts.get_account"
@@ -33,10 +30,8 @@ GET = "read.accounts.get_account"
 class Limited:
     """A worker's pipeline under other limits, and a client of it."""
 
-    def __init__(self, settings: WorkerSettings, database: Database, recorded) -> None:
-        self.database = database
-        self.pipeline = Pipeline(serve(FAMILIES, settings), database, recorded, settings)
-        self.client = AsyncClient(settings, transport=DirectTransport(self.pipeline))
+    def __init__(self, local: LocalWorker) -> None:
+        self.database, self.pipeline, self.client = local.database, local.pipeline, local.client
         self.accounts = AsyncAccounts(self.client)
 
     async def refused(self, body: bytes) -> dict[str, object]:
@@ -46,12 +41,12 @@ class Limited:
 
 
 @pytest.fixture
-def limited(settings: WorkerSettings, recorded) -> Callable[..., AsyncIterator[Limited]]:
+def limited(settings: WorkerSettings, postgres_url: str) -> Callable[..., AsyncIterator[Limited]]:
     @asynccontextmanager
     async def under(**limits: float) -> AsyncIterator[Limited]:
         other = WorkerSettings.model_validate({**settings.model_dump(), **limits})
-        async with Database(other) as database:
-            yield Limited(other, database, recorded)
+        async with local_worker(postgres_url, FAMILIES, settings=other) as local:
+            yield Limited(local)
 
     return under
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from rpc_client import AsyncClient
 from rpc_client.contract import Service, read
-from tests.fakes import DirectTransport
-from worker.database import Database
-from worker.pipeline import Pipeline
+from tests.conftest import FAMILIES
+from tests.proxy import proxied
 from worker.registry import Family, Registry, RegistryError
 from worker.served import serve
+from worker.testing import local_worker
 
 
 async def test_a_worker_counts_its_methods_and_those_of_its_families(direct, served):
@@ -20,11 +19,11 @@ async def test_a_worker_counts_its_methods_and_those_of_its_families(direct, ser
     assert info.families == [*(family.name for family in served.families), "rowcall"]
 
 
-async def test_a_worker_answers_for_itself_while_its_database_is_away(served, settings, recorded):
-    never_opened = Database(settings.model_copy(update={"postgres_url": None}))
-    client = AsyncClient(settings, transport=DirectTransport(Pipeline(served, never_opened, recorded, settings)))
+async def test_a_worker_answers_for_itself_while_its_database_is_away(settings, postgres_url):
+    async with proxied(postgres_url) as (proxy, url), local_worker(url, FAMILIES, settings=settings) as local:
+        proxy.refuse()
 
-    assert await client.ping() > 0
+        assert await local.client.ping() > 0
 
 
 def test_no_family_may_take_the_name(base_settings, tmp_path):
