@@ -84,7 +84,10 @@ async def test_a_call_prints_its_result_as_json(rowcall: Rowcall, account: str):
         (("accounts.deposit", "account_id=a-1", "amount=5", "note=@missing"), "cannot read missing"),
         (("accounts.withdraw", "account_id=a-1", "amount=5"), "balance 0 is below the amount 5 (cents)"),
         (("accounts.deposit", "account_id=nobody", "amount=5"), "there is no account 'nobody'"),
-        (("accounts.get_account", "account_id=a-1", "--timeout", "0.001"), "no reply to accounts.get_account in time"),
+        (
+            ("accounts.get_account", "account_id=a-1", "--timeout", "0.001"),
+            "no reply to accounts.get_account in 0.001 s",
+        ),
     ],
 )
 async def test_what_goes_wrong_is_one_clear_line_and_the_next_call_succeeds(rowcall, account, worker, words, said):
