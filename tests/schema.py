@@ -6,13 +6,17 @@ import asyncio
 import os
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from uuid import uuid4
 
+import asyncpg
+import yaml
 from pydantic import SecretStr
 
 from worker.migrations import migrate
 from worker.servers import create_database, drop_database, find
+from worker.servers.project import compose_file
 from worker.services.platform import family as platform
 from worker.settings import WorkerSettings
 
@@ -32,22 +36,30 @@ HEADER = """\
 _NOISE = re.compile(r"^(--.*|SET .*;|SELECT pg_catalog\.set_config\(.*\);|\\(un)?restrict .*)$", re.MULTILINE)
 
 
-def find_pg_dump() -> Path:
-    """The newest pg_dump there is: it reads servers of its own version and all older ones. An error where none is."""
-    installed = Path("/usr/lib/postgresql").glob("*/bin/pg_dump")
-    newest = max(installed, key=lambda path: [int(n) for n in re.findall(r"\d+", path.parts[-3])], default=None)
-    found = newest or shutil.which("pg_dump")
-    if found is None:
-        raise FileNotFoundError(
-            "pg_dump is neither in /usr/lib/postgresql/*/bin nor on PATH: install postgresql-client"
-        )
-    return Path(found)
+def pg_dump(server: int) -> list[str]:
+    """A pg_dump that reads servers of this version: the newest installed, or the one in docker-compose.yml's image."""
+    installed = [*map(str, Path("/usr/lib/postgresql").glob("*/bin/pg_dump")), shutil.which("pg_dump")]
+    known = [(_version(program), program) for program in installed if program]
+    if known and max(known)[0] >= server:
+        return [max(known)[1]]
+    if shutil.which("docker"):
+        image = yaml.safe_load(compose_file().read_text())["services"]["postgres"]["image"]
+        return ["docker", "run", "--rm", "--network", "host", "--entrypoint", "pg_dump", image]
+    raise FileNotFoundError(f"no pg_dump of version {server} or newer: install postgresql-client-{server}")
+
+
+def _version(program: str) -> int:
+    output = subprocess.run([program, "--version"], check=True, capture_output=True, text=True).stdout
+    return int(re.findall(r"\d+", output)[0])
 
 
 async def dump(postgres_url: str, *, without: str = DATED_PARTITIONS) -> str:
     """The database's schema as pg_dump tells it, without what differs from server to server."""
+    connection = await asyncpg.connect(postgres_url)
+    server = connection.get_server_version().major
+    await connection.close()
     process = await asyncio.create_subprocess_exec(
-        find_pg_dump(),
+        *pg_dump(server),
         "--schema-only",
         "--no-owner",
         "--no-privileges",

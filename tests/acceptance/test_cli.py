@@ -245,11 +245,12 @@ async def test_a_worker_starts_anew_when_code_changes(settings, tmp_path, worker
     assert '"code changed; starting anew"' in log.read_text()
 
 
-async def test_health_and_readiness_are_served(start_worker, settings):
-    worker = await start_worker(ROWCALL_HTTP_PORT="0")
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2"])
+async def test_health_and_readiness_are_served_where_they_are_asked_for(start_worker, settings, host):
+    worker = await start_worker(ROWCALL_HTTP_PORT="0", ROWCALL_HTTP_HOST=host)
     (line,) = [json.loads(line) for line in worker.log.read_text().splitlines() if '"health"' in line]
 
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(line["address"][0].rsplit(":", 1)[1]))
+    reader, writer = await asyncio.open_connection(host, int(line["address"][0].rsplit(":", 1)[1]))
     writer.write(b"GET /ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     answer = (await asyncio.wait_for(reader.read(), 10)).decode()
     writer.close()

@@ -23,6 +23,7 @@ async def test_the_smallest_cell_gives_a_row_for_every_system(servers, tmp_path)
         "ROWCALL_AMQP_URL": servers.amqp_url,
         "ROWCALL_POSTGRES_URL": servers.postgres_url,
         "ROWCALL_REDIS_URL": servers.redis_url,
+        "ROWCALL_WITH": "environment",
     }
 
     process = await asyncio.create_subprocess_exec(
