@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from rpc_client import wire
 from rpc_client.contract import Method, read_arguments, write_result
@@ -154,6 +154,7 @@ def error_of(method: Method[..., Any], error: object) -> Outcome:
         message = f"{method.name} cannot raise {error!r}: its contract declares {declared or 'no error'}"
         raise StubError(f"{message}; any {method.lane} may raise {others}, and what the client raises: CallFailed")
     try:
+        to_json(error.details, inf_nan_mode="strings")
         return wire.encode_error(error)
     except PydanticSerializationError as misfit:
         raise StubError(f"{method.name} cannot raise {error!r}: its details are no JSON: {misfit}") from None

@@ -148,7 +148,7 @@ def stubs(stub: StubClient, client: AsyncClient) -> None:
     stub.platform.get_credit.answers(500)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
     stub.platform.get_credits.raises(NotFoundError)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     stub.platform.get_credits.raises(ValueError("no"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    stub.platform.get_node_executions.answers([])  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]
+    stub.platform.get_node_executions.answers([])  # type: ignore[attr-defined]  # pyright: ignore[reportFunctionMemberAccess]
     stub[Accounts.deposit].answers_by(nothing_asked)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     stub[Accounts.deposit].answers_by(backwards)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     stub[Accounts.get_account].answers(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -38,6 +38,8 @@ UNITS = {
     "port": "port",
     "size": "connections",
     "prefetch": "messages",
+    "calls": "calls",
+    "depth": "levels",
 }
 """A setting's unit, by the last word of its name."""
 
