@@ -9,11 +9,13 @@ from collections.abc import Callable, Coroutine, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
+from rpc_client.background import refuse_inside_a_loop
 from rpc_client.client import AsyncClient
-from rpc_client.contract import AsyncService, Caller, Method
+from rpc_client.contract import AsyncService, Method
 from rpc_client.contract.platform import AsyncPlatform
 from rpc_client.errors import RPCError
 from rpc_client.settings import ClientSettings
+from rpc_client.sync import Client, Shared
 from rpc_client.testing._script import (
     ByFunction,
     InOrder,
@@ -55,7 +57,7 @@ class StubClient(AsyncClient):
 
     @property
     def sync(self) -> SyncStub:
-        """This stub for the views whose methods are plain ``def``: ``SyncAccounts(stub.sync)``."""
+        """This stub as a sync ``Client``: what is prepared here is answered there, and its calls are found here."""
         return SyncStub(self)
 
     @property
@@ -69,23 +71,27 @@ class StubClient(AsyncClient):
         return Stubbed(method, self)
 
 
-class SyncStub:
-    """Carries the calls of sync views to a stub. Not from inside a running event loop, like the sync client."""
+class SyncStub(Client):
+    """A sync ``Client`` without servers and without a thread: the sync half of a stub."""
 
     def __init__(self, stub: StubClient) -> None:
+        super().__init__(stub.settings)
+        self._shared = _Here(stub)
+
+
+class _Here(Shared):
+    """What a sync client shares with its copies, where no loop runs in the background."""
+
+    def __init__(self, stub: StubClient) -> None:
+        super().__init__(stub.settings)
         self._stub = stub
 
-    def call(self, method: Method[..., R], args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
-        """The stub's outcome of a call."""
-        return self.run(lambda caller: caller.call(method, args, kwargs))
+    def run(self, work: Callable[[AsyncClient], Async[R]]) -> R:
+        refuse_inside_a_loop()
+        return asyncio.run(work(self._stub))
 
-    def run(self, work: Callable[[Caller], Async[R]]) -> R:
-        """What is made of several calls."""
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return asyncio.run(work(self._stub))
-        raise RuntimeError("a sync view blocks the event loop it is called in: use the async one there")
+    def close(self) -> None:
+        self.run(lambda stub: stub.close())
 
 
 class StubService(AsyncService):

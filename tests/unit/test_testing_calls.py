@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from accounts import AsyncAccounts
+from accounts import AsyncAccounts, SyncAccounts
 from accounts.contract import Accounts
-from rpc_client import InvalidRequest
+from rpc_client import Client, Disconnected, InsideEventLoop, InvalidRequest
 from rpc_client.contract import Service, composed, read
 from rpc_client.contract.platform import UsageTransactionMetadata
 from rpc_client.testing import StubClient, StubPlatform, StubService
@@ -86,18 +86,35 @@ async def test_arguments_that_cannot_travel_are_refused_as_by_the_client_and_the
         await accounts.deposit("a-1", math.nan)
 
 
-def test_a_sync_view_is_answered_without_any_event_loop(stub: StubClient):
+def test_a_sync_program_is_answered_without_any_event_loop(stub: StubClient):
+    client: Client = stub.sync
+    stub[Accounts.deposit].answers(505)
+    stub.platform.get_credits.answers(500)
+
+    assert SyncAccounts(client.with_options(idempotency_key="rent")).deposit("a-1", 5) == 505
+    assert client.platform.get_credits("user-1") == 500
+    assert [call.method for call in stub.calls] == ["accounts.deposit", "platform.get_credits"]
+
+
+def test_a_composed_method_of_a_sync_view_is_made_of_what_was_prepared(stub: StubClient):
+    stub.platform.get_node_executions_page.answers(([], None))
+
+    assert stub.sync.platform.get_node_executions("run-1") == []
+
+
+def test_a_closed_sync_client_closes_the_stub(stub: StubClient):
+    with stub.sync:
+        pass
+
+    with pytest.raises(Disconnected):
+        stub.sync.platform.get_credits("user-1")
+
+
+async def test_a_sync_program_says_that_it_would_block_a_running_loop(stub: StubClient):
     stub[Accounts.deposit].answers(505)
 
-    assert stub.sync.call(Accounts.deposit, ("a-1", 5), {}) == 505
-    assert stub[Accounts.deposit].calls[0].arguments["amount"] == 5
-
-
-async def test_a_sync_view_says_that_it_would_block_a_running_loop(stub: StubClient):
-    stub[Accounts.deposit].answers(505)
-
-    with pytest.raises(RuntimeError, match="use the async one"):
-        stub.sync.call(Accounts.deposit, ("a-1", 5), {})
+    with pytest.raises(InsideEventLoop):
+        SyncAccounts(stub.sync).deposit("a-1", 5)
 
 
 class Shelves(Service, name="shelves"):
