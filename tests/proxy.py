@@ -18,6 +18,7 @@ class Proxy:
         self._open: set[asyncio.StreamWriter] = set()
         self._to_refuse: float = 0
         self._unheard: bytes | None = None
+        self._loses_answer = False
         self.round_trips = 0
         """How often the client spoke after the server had."""
         self.sent = bytearray()
@@ -37,6 +38,10 @@ class Proxy:
         """On a connection on which the client says this, let nothing that it says through from there on."""
         self._unheard = mark
 
+    def lose_answer(self) -> None:
+        """Reset the connection on which the server speaks next, in place of passing on what it says."""
+        self._loses_answer = True
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._to_refuse > 0:
             self._to_refuse -= 1
@@ -55,6 +60,10 @@ class Proxy:
                     if client and not client_spoke_last:
                         self.round_trips += 1
                     client_spoke_last = client
+                    if self._loses_answer and not client:
+                        self._loses_answer = False
+                        sink.transport.abort()
+                        break
                     (self.sent if client else self.received).extend(data)
                     muted = muted or (client and self._unheard is not None and self._unheard in data)
                     if muted:

@@ -154,6 +154,8 @@ class MethodQueue:
         if len(calls) == 1:
             calls[0].result = error
         elif judge(error) in {Verdict.TRANSIENT, Verdict.TIMEOUT}:
+            for call in calls:  # the group may have committed, and nobody heard of it
+                call.maybe_repeat = call.answer.method.lane == "write"
             await run_alone(calls, self._database)
         else:
             half = len(calls) // 2

@@ -180,30 +180,32 @@ class Pipeline:
                 call.result = stored.answer_to(call)
 
     async def _until_settled(self, call: Call) -> None:
-        """Judge what a call came to, and run it again while that can help."""
+        """Judge what a call came to, and run it again while that can help.
+
+        What turns out to have happened is announced too where it may be this worker's own doing, in a run whose end it
+        never heard. So an event may be told live twice, under the same id; better than not at all.
+        """
         pause = FIRST_PAUSE_S
         try:
             while True:
-                error, call.result = call.result, None
-                if error is not None:
-                    call.result = await self._settle(call, error)
+                found, call.result = call.result, None
+                if found is not None:
+                    call.result = found if isinstance(found, Outcome) else await self._settle(call, found)
                 if call.result is None and call.left_s <= 0:
                     call.result = await self._expired(call)
+                if isinstance(call.result, Outcome) and (call.maybe_repeat or isinstance(found, Outcome)):
+                    self._announcer.announce(call, call.result)
                 if call.result is not None:
                     return
-                log.warning("trying again", method=call.method, id=call.shown_id, error=repr(error))
+                log.warning("trying again", method=call.method, id=call.shown_id, error=repr(found))
                 await asyncio.sleep(min(pause * random.uniform(0.5, 1.5), max(call.left_s, 0)))  # noqa: S311
                 pause = min(pause * 2, 1.0)
                 await run_alone([call], self._database)
-                if isinstance(call.result, Outcome):
-                    self._announcer.announce(call, call.result)
-                    return
         except Exception as error:  # noqa: BLE001 - every call gets its answer, and the worker lives
             call.result = error
 
-    async def _settle(self, call: Call, error: Result) -> Result | None:
+    async def _settle(self, call: Call, error: Exception) -> Result | None:
         """What a failed run means for its call: what to answer, or None to try again."""
-        assert isinstance(error, Exception)
         business = business_error(call.answer.method, error)
         if business is not None and call.answer.method.lane == "write":
             try:

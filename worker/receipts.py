@@ -11,7 +11,7 @@ import structlog
 from rpc_client.errors import Conflict, IdempotencyKeyReused, Reason
 from rpc_client.wire import encode_error
 from worker.calls import OTHER_IDS_DAY, Call, Outcome
-from worker.database import Connection, Database
+from worker.database import Connection, Database, Row
 from worker.statements import Statement
 
 LOOKUP_S = 2.0
@@ -55,18 +55,18 @@ class Stored:
     caller: str
     method: str
     args_hash: bytes
-    outcome: str
+    outcome: Outcome
 
     def answer_to(self, call: Call) -> Outcome | IdempotencyKeyReused:
         """The stored outcome, byte for byte; or that the id is another call's."""
         if self.caller != call.caller:
             return IdempotencyKeyReused("this request id is taken")
-        if self.outcome == FENCED:
-            return Outcome(self.outcome)
+        if self.outcome.text == FENCED:
+            return self.outcome
         if (self.method, self.args_hash) != (call.answer.method.name, call.args_hash):
             what = "other arguments" if self.method == call.answer.method.name else f"a call of {self.method}"
             return IdempotencyKeyReused(f"this request id belongs to {what}; a new call needs a new id")
-        return Outcome(self.outcome)
+        return self.outcome
 
 
 class Receipts:
@@ -83,7 +83,7 @@ class Receipts:
         rows = await self._database.fetch(
             statement.sql, [statement.bind({"days": days, "ids": ids})], timeout_s=LOOKUP_S
         )
-        return {(r["day"], str(r["id"])): Stored(r["caller"], r["method"], r["args_hash"], r["outcome"]) for r in rows}
+        return {(r["day"], str(r["id"])): _stored(r) for r in rows}
 
     async def find_one(self, call: Call) -> Stored | None:
         """What stands under this call's id."""
@@ -104,6 +104,11 @@ class Receipts:
         values = {**call.receipt_values(), "outcome": outcome, "events": None}
         await self._database.fetch(statement.sql, [statement.bind(values)], timeout_s=call.left_s)
         return Outcome(outcome)
+
+
+def _stored(row: Row) -> Stored:
+    outcome = Outcome(row["outcome"], row["events"], row["seq"], row["at"])
+    return Stored(row["caller"], row["method"], row["args_hash"], outcome)
 
 
 async def keep_partitions(

@@ -1,6 +1,6 @@
 -- name: find_receipts
 -- The receipts that stand under these ids, whoever wrote them.
-select day, id, caller, method, args_hash, outcome
+select day, id, caller, method, args_hash, outcome, events::text as events, seq, at
 from rowcall.receipts
 where (day, id) in (select * from unnest(:days::date[], :ids::uuid[]));
 

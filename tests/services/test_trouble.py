@@ -9,6 +9,7 @@ from uuid import uuid4
 import orjson
 import pytest
 
+from accounts import AsyncAccounts
 from accounts.services import family as accounts_family
 from rpc_client.contract import Service, read, write
 from rpc_client.errors import Conflict, NotFoundError
@@ -120,3 +121,19 @@ async def test_a_database_that_comes_back_in_time_fails_no_call(settings):
         )
 
         assert decode_reply(answered.replies[0])["result"]["account_id"] == "a-1"
+
+
+async def test_a_write_that_committed_unheard_is_answered_and_announced_all_the_same(settings, sql):
+    async with (
+        proxied(settings.postgres_url.get_secret_value()) as (proxy, url),
+        local_worker(url, [accounts_family], settings=settings) as worker,
+    ):
+        accounts = AsyncAccounts(worker.client)
+        await accounts.open_account("a-1", "me")
+        await accounts.deposit("a-1", 1)  # from here on a deposit is one round trip
+        proxy.lose_answer()
+
+        assert await accounts.deposit("a-1", 5) == 6
+
+    assert [event.data.get("balance") for event in worker.events] == [None, 1, 6]
+    assert await sql.fetchval("select balance from accounts.accounts") == 6

@@ -10,6 +10,6 @@ from tests.acceptance.bad_input.place import Place, opened
 
 
 @pytest.fixture(scope="module")
-async def place(servers, template, base_settings, tmp_path_factory) -> AsyncIterator[Place]:
-    async with opened(servers, template, base_settings, tmp_path_factory.mktemp("bad-input")) as place:
+async def place(servers, migrated, base_settings, tmp_path_factory) -> AsyncIterator[Place]:
+    async with opened(servers, migrated, base_settings, tmp_path_factory.mktemp("bad-input")) as place:
         yield place

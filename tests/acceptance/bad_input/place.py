@@ -17,8 +17,9 @@ from pydantic import SecretStr
 
 from tests.acceptance.broker import Peer, connected_peer
 from tests.conftest import NAMED, RUN, WorkerProcess, workers
-from worker.servers import Servers, create_database, drop_database
+from worker.servers import Servers
 from worker.settings import WorkerSettings
+from worker.testing import scratch_database
 
 ODD = "tests.acceptance.bad_input.odd:family"
 FULL = 2**63 - 1
@@ -84,15 +85,12 @@ class Place:
 
 @contextlib.asynccontextmanager
 async def opened(
-    servers: Servers, template: str, base: WorkerSettings, folder: Path, **environment: str
+    servers: Servers, migrated: str, base: WorkerSettings, folder: Path, **environment: str
 ) -> AsyncIterator[Place]:
     """A place with two accounts, one of which holds as much as one can."""
-    name = f"rowcall_test_{RUN}_{uuid4().hex[:8]}"
-    url = await create_database(servers.postgres_url, name, template=template)
-    settings = base.model_copy(
-        update={"postgres_url": SecretStr(url), "prefix": f"rowcall-test-{name}", "families": [*NAMED, ODD]}
-    )
-    try:
+    async with scratch_database(servers.postgres_url, copy_of=migrated) as url:
+        prefix = f"rowcall-test-{RUN}-{uuid4().hex[:8]}"
+        settings = base.model_copy(update={"postgres_url": SecretStr(url), "prefix": prefix, "families": [*NAMED, ODD]})
         async with workers(settings, folder) as start, connected_peer(settings) as peer:
             worker = await asyncio.ensure_future(start(**environment))
             sql = await asyncpg.connect(url)
@@ -104,5 +102,3 @@ async def opened(
                 yield Place(settings, worker, peer, sql)
             finally:
                 await sql.close()
-    finally:
-        await drop_database(servers.postgres_url, name)
