@@ -8,6 +8,7 @@ failing runs its calls alone for a while.
 from __future__ import annotations
 
 import asyncio
+import math
 import operator
 import time
 from collections import deque
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from rpc_client.wire import MAX_CALLS
+from rpc_client.wire import MAX_CALLS, MAX_PARCEL_BYTES
 from worker.calls import Outcome
 from worker.errors import Verdict, judge
 
@@ -34,8 +35,8 @@ TOLERATED = 0.01
 """The share of calls whose failure is tolerated before that."""
 MEMORY = 1000
 """How many calls are looked back on."""
-PORTION_BYTES = 128 << 10
-"""Calls whose answers are larger in all run in several portions: the first are read while the next are being made."""
+PORTION_BYTES = MAX_PARCEL_BYTES
+"""Calls whose answers are larger in all run in portions: the first are read while the next are being made."""
 
 log = structlog.get_logger("rowcall.groups")
 
@@ -49,8 +50,11 @@ class Groups:
 
     def portions(self, calls: Sequence[Call]) -> list[Sequence[Call]]:
         """Calls of one method, as they had better be run and answered: nearly always all of them together."""
-        most = self._queue(calls[0].answer).most if calls else MAX_CALLS
-        return [calls[n : n + most] for n in range(0, len(calls), most)]
+        if not calls:
+            return []
+        parts = math.ceil(len(calls) / self._queue(calls[0].answer).most)
+        each = math.ceil(len(calls) / parts)
+        return [calls[n : n + each] for n in range(0, len(calls), each)]
 
     def _queue(self, answer: Answer) -> MethodQueue:
         queue = self._queues.get(answer.method.name)
@@ -163,7 +167,7 @@ class MethodQueue:
             await self._run_together(calls[half:])
 
     def _remember(self, calls: Sequence[Call]) -> None:
-        """Keep count of failures, so that a method of many failures is not halved all day long."""
+        """Learn what answers take; and count failures, so that a method of many is not halved all day long."""
         size = sum([len(call.result.text) for call in calls if isinstance(call.result, Outcome)])
         self._bytes += (size / len(calls) - self._bytes) / 8
         self._seen += len(calls)
