@@ -22,7 +22,7 @@ demo: setup  ## 50 agent executions over two workers, one of which is killed hal
 	$(BIN)/rowcall demo
 
 test: setup  ## The tests, against real servers (≤ 8 minutes)
-	$(BIN)/python -m pytest -m "not heavy"
+	$(BIN)/python -m pytest -m "not heavy and not engine"
 
 test-all: setup  ## The tests with big data and long runs too
 	$(BIN)/python -m pytest

@@ -24,7 +24,7 @@ MARK = uuid4().hex[:8]
 BUILD_S = 900
 STEP_S = 120
 
-pytestmark = [pytest.mark.heavy, pytest.mark.timeout(1500)]  # images and wheels may have to be downloaded
+pytestmark = [pytest.mark.heavy, pytest.mark.engine, pytest.mark.timeout(1500)]  # images may have to be downloaded
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from worker.servers.project import ProjectFile
 DOCKER = ("DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "HOME")
 LISTS = ("ps --all", "network ls", "volume ls")
 
-pytestmark = pytest.mark.timeout(1500)  # images may have to be downloaded
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(1500)]  # images may have to be downloaded
 
 
 def contained(**variables: str) -> dict[str, str]:
