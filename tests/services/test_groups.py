@@ -224,6 +224,6 @@ async def test_large_answers_come_in_portions_as_they_are_ready(pipeline: Pipeli
         parts = await ask()
 
     assert [len(replies) for replies in first] == [16]
-    assert len(parts) > 4
+    assert len(parts) > 1
     results = [decode_reply(reply)["result"] for replies in parts for reply in replies]
     assert results == [decode_reply(first[0][0])["result"]] * 16
