@@ -119,14 +119,15 @@ class Background:
         """
         refuse_inside_a_loop()
         job = Job(work)
-        self._jobs.append(job)
-        if not self._woken:
-            self._woken = True
-            self._wake(self._begin)
         try:
+            self._jobs.append(job)
+            if not self._woken:
+                self._woken = True
+                self._wake(self._begin)
             while not job.done.acquire(timeout=LOOK_S):
                 if not self._thread.is_alive():
                     raise Disconnected("the clients' event loop has ended")
+                self._wake(self._begin)  # once more: an interrupt may have come before the first
         except BaseException:
             self._wake(job.abandon)
             raise

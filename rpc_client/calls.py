@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from pydantic import ValidationError
 from uuid_utils import uuid7
 
 from rpc_client import wire
-from rpc_client.arguments import encode_arguments
+from rpc_client.arguments import SHOWN, encode_arguments
 from rpc_client.contract._record import as_utc
 from rpc_client.errors import InvalidRequest, Reason, RemoteError, UnreadableResult
 from rpc_client.parcels import Pending
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rpc_client.settings import ClientSettings
 
 R = TypeVar("R")
+_NAME = re.compile(r"[A-Za-z0-9_.]{1,200}")
 MAX_TIMEOUT_S = 300.0
 """No worker lets a call ask for more."""
 
@@ -65,8 +67,11 @@ def prepare(method: Method[..., Any], args: tuple[Any, ...], kwargs: dict[str, A
 def prepare_by_name(
     name: str, lane: Lane, arguments: Mapping[str, Any], options: Options, *, slow: bool = True
 ) -> Pending:
-    """A call by its name on the wire, ready to leave. InvalidRequest when it is too large to."""
+    """A call by its name on the wire, ready to leave. InvalidRequest when it is too large to, or has no such name."""
     request_id = options.request_id or str(uuid7())
+    if not _NAME.fullmatch(name):
+        message = f"{name[:SHOWN]!r} cannot be the name of a method, which is family.method"
+        raise InvalidRequest(message, {"reason": Reason.UNKNOWN_METHOD}, request_id=request_id)
     encoded = encode_arguments(arguments, name)
     if len(encoded) > (limit := options.settings.body_bytes):
         message = f"{name}: the arguments take {len(encoded)} bytes; the limit is {limit} (ROWCALL_BODY_BYTES)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from functools import cached_property, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 from uuid import UUID
 
@@ -59,7 +59,7 @@ class Client:
         """Close the connection. Calls that other threads still wait for end as OutcomeUnknown."""
         self._shared.close()
 
-    @cached_property
+    @property
     def platform(self) -> SyncPlatform:
         """Agent graphs, their executions, and the credits they cost."""
         from rpc_client.contract.platform import SyncPlatform

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from rpc_client import __version__
 from rpc_client.contract import Method
 from rpc_client.contract.rowcall import Limits, Rowcall, ServerInfo
-from rpc_client.wire import MAX_CALLS, VERSION, encode_result
+from rpc_client.wire import VERSION, encode_result
 from worker.calls import Call, Outcome, Result
 from worker.database import Database
 from worker.registry import Family
@@ -37,7 +37,7 @@ def server_info(families: Sequence[Family], methods: int, settings: WorkerSettin
         methods=methods + len(Rowcall.methods()),
         limits=Limits(
             body_bytes=settings.body_bytes,
-            calls=MAX_CALLS,
+            calls=settings.message_calls,
             deadline_s=settings.max_deadline_s,
             read_reply_bytes=settings.read_reply_bytes,
             write_reply_bytes=settings.write_reply_bytes,

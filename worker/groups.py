@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from rpc_client.errors import Unavailable
 from rpc_client.wire import MAX_CALLS, MAX_PARCEL_BYTES
 from worker.calls import Outcome
 from worker.errors import Verdict, judge
@@ -155,8 +156,10 @@ class MethodQueue:
 
     async def _divide(self, calls: Sequence[Call], error: Exception) -> None:
         """Find whose fault it was. What is no member's fault is tried again by each alone, as its own time allows."""
-        if len(calls) == 1:
-            calls[0].result = error
+        if len(calls) == 1 or isinstance(error, Unavailable):
+            self._failed += len(calls) == 1
+            for call in calls:
+                call.result = error
         elif judge(error) in {Verdict.TRANSIENT, Verdict.TIMEOUT}:
             for call in calls:  # the group may have committed, and nobody heard of it
                 call.maybe_repeat = call.answer.method.lane == "write"
@@ -171,7 +174,6 @@ class MethodQueue:
         size = sum([len(call.result.text) for call in calls if isinstance(call.result, Outcome)])
         self._bytes += (size / len(calls) - self._bytes) / 8
         self._seen += len(calls)
-        self._failed += sum(isinstance(call.result, Exception) for call in calls)
         if self._failed > max(2, self._seen * TOLERATED):
             log.info("too many groups fail; calls run alone for a while", method=self._answer.method.name)
             self._alone_until = time.monotonic() + ALONE_S

@@ -40,8 +40,7 @@ def configure_logs(settings: WorkerSettings) -> None:
     as_text = console if settings.log_format == "console" else structlog.processors.JSONRenderer()
     as_bytes = structlog.processors.JSONRenderer(serializer=_dumps)
     buffer = LineBuffer(sys.stderr.buffer)
-    if settings.log_format == "json" and level <= logging.INFO:
-        _lines = buffer
+    _lines = buffer if settings.log_format == "json" and level <= logging.INFO else None
     structlog.configure(
         processors=[*shared, console if settings.log_format == "console" else as_bytes],
         wrapper_class=structlog.make_filtering_bound_logger(level),

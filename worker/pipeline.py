@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING
 import structlog
 
 from rpc_client import wire
-from rpc_client.errors import DeadlineExceeded, InternalError, InvalidRequest, Reason, RemoteError, Unavailable
+from rpc_client.errors import (
+    DeadlineExceeded,
+    InternalError,
+    InvalidRequest,
+    Reason,
+    RemoteError,
+    ResultTooLarge,
+    Unavailable,
+)
 from worker.admission import Admission, Refused
 from worker.answers import business_error
 from worker.calls import UUID_SHAPE, Call, Origin, Outcome, Result
@@ -101,9 +109,7 @@ class Pipeline:
         answered = Answered([])
         answered.replies += [self._reply(slot, answered.dead) for slot in slots]
         if origin.reply_to is None:
-            answered.dead += [
-                malformed(slot.line, str(slot.result)) for slot in slots if isinstance(slot.result, InvalidRequest)
-            ]
+            answered.dead += [letter for slot in slots if (letter := _untold(slot)) is not None]
         log_calls(
             [self._logged(slot) for slot in slots],
             ms=round((time.perf_counter() - started) * 1000, 2),
@@ -214,7 +220,12 @@ class Pipeline:
                 error = again
         verdict = judge(error)
         if verdict is Verdict.REPEAT:
-            stored = await self._receipts.find_one(call)
+            try:
+                stored = await self._receipts.find_one(call)
+            except Exception as again:  # noqa: BLE001 - it has run; what it came to is asked for again
+                log.warning("receipts could not be looked up", error=repr(again))
+                call.maybe_repeat = True
+                return None
             return None if stored is None else stored.answer_to(call)
         if verdict in {Verdict.TIMEOUT, Verdict.TRANSIENT}:
             call.maybe_repeat = call.answer.method.lane == "write"
@@ -232,6 +243,16 @@ class Pipeline:
                 )
                 return Unavailable(f"whether {call.method} ran could not be looked up: the database is away")
         return DeadlineExceeded(f"{call.method} expired before it could run; it did not and will not")
+
+
+def _untold(slot: Call | Refused) -> DeadLetter | None:
+    """What is kept of a call that left nothing behind, and whose error nobody waits for."""
+    result = slot.result
+    if isinstance(result, InvalidRequest):
+        return malformed(slot.line, str(result))
+    if isinstance(result, Unavailable) and isinstance(slot, Call) and slot.maybe_repeat:
+        return None  # kept already, as one that may have run
+    return exhausted(slot.line, result) if isinstance(result, Unavailable | DeadlineExceeded | ResultTooLarge) else None
 
 
 def _word(result: Result | None) -> str:

@@ -84,6 +84,7 @@ class Replies:
     async def _on_up(self, connection: AbstractConnection) -> None:
         self._hot = await open_channel(connection)
         self._dead = await open_channel(connection)
+        self._lose_what_flies()
         self._published = 0
         self.link.socket.take_over(self._hot.number, HotChannel(lambda _: None, self._on_confirm))
         for channel in (self._hot, self._dead):
@@ -93,11 +94,14 @@ class Replies:
         """What was not confirmed may be lost: its requests shall be delivered again."""
         if channel not in {self._hot, self._dead}:
             return
+        self._lose_what_flies()
+        if self.link.up.is_set():
+            self.link.drop("a channel closed")
+
+    def _lose_what_flies(self) -> None:
         flying, self._flying = self._flying, {}
         for parcel in flying.values():
             parcel.settle(ConnectionError("the connection was lost before the broker had the reply"))
-        if self.link.up.is_set():
-            self.link.drop("a channel closed")
 
     async def send(self, origin: Origin, lines: list[bytes]) -> None:
         """Publish a message's replies when this tick ends, and wait until the broker has them.
