@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+import orjson
+
 from tests.acceptance.bad_input.row import Bytes, Fine, call, raw, soon
 
 THING = UUID("0198c5a4-0000-4000-8000-00000000abcd")
@@ -24,6 +26,8 @@ def nested(depth: int) -> object:
     return [] if depth == 1 else [nested(depth - 1)]
 
 
+MANY_NAMES = {f"{n:08x}": n for n in range(20_000)}
+
 FINE = [
     sent("B5 no content type", content_type=None),
     odd("B8 a backslash before u0000", "get_text", "words", b'"\\\\u0000"', "\\u0000"),
@@ -34,6 +38,7 @@ FINE = [
     odd("B18 minus zero as a float", "get_ratio", "ratio", b"-0.0", "-0"),
     odd("B24 a read's argument twice: the last one counts", "get_small", "number", b'1,"number":2', 2),
     odd("B25 63 levels and the arguments themselves", "get_value", "given", b"[" * 63 + b"]" * 63, nested(63)),
+    odd("B29 many names of one length", "get_value", "given", orjson.dumps(MANY_NAMES), MANY_NAMES),
     Fine("B34 version 1", raw("odd.get_small", b'{"number":5}', b',"v":1'), "read.odd.get_small", 5),
     Fine(
         "B34 keys of the future",
