@@ -70,8 +70,8 @@ def is_finite(value: object) -> bool:
 
 
 def seems_doubled(line: bytes, fields: Mapping[str, Any], arguments: bytes) -> bool:
-    """Whether a key may stand twice in an object of this line: colons were lost in reading it (0.25 µs)."""
-    return line.count(b":") != len(fields) + arguments.count(b":")
+    """Whether a key may stand twice in an object of this line: colons were lost in reading it, or hidden (0.3 µs)."""
+    return line.count(b":") != len(fields) + arguments.count(b":") or b"\\u003" in line
 
 
 def doubled(line: bytes) -> str | None:

@@ -109,7 +109,7 @@ def is_receipt_conflict(error: BaseException) -> bool:
 
 def as_conflict(error: BaseException) -> Conflict | None:
     """A constraint's refusal as a business error. PostgreSQL's DETAIL holds the row, so only the name is told."""
-    if not isinstance(error, asyncpg.IntegrityConstraintViolationError) or is_receipt_conflict(error):
-        return None
+    if not isinstance(error, asyncpg.IntegrityConstraintViolationError) or error.schema_name == "rowcall":
+        return None  # our own tables' constraints are judged, not told
     name = error.constraint_name or "a constraint"
     return Conflict(f"{name} forbids it", {"constraint": name})

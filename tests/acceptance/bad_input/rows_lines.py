@@ -65,6 +65,7 @@ ROWS = [
     malformed("B7 a surrogate pair the wrong way round", deposit(b',"note":"\\udc00\\ud800"')),
     malformed("B14 5 000 digits", deposit(b',"note":' + b"7" * 5000)),
     Row("B24 an argument twice", deposit(b',"amount":6'), DEPOSIT, reason="duplicate_key"),
+    Row("B24 twice, hidden by a colon", deposit(b',"amount":6,"note":"\\u003a"'), DEPOSIT, reason="duplicate_key"),
     Row("B24 a method twice", deposit(more=b',"method":"accounts.deposit"'), DEPOSIT, reason="duplicate_key"),
     Row(
         "B24 deep inside",
