@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -18,6 +19,7 @@ from accounts.services import family as accounts_family
 from rpc_client.wire import decode_reply, encode_call
 from tests.proxy import Proxy, proxied
 from worker.calls import Origin
+from worker.groups import PORTION_BYTES
 from worker.pipeline import Pipeline
 from worker.settings import WorkerSettings
 from worker.testing import local_worker
@@ -220,10 +222,12 @@ async def test_large_answers_come_in_portions_as_they_are_ready(pipeline: Pipeli
         return [part.replies async for part in pipeline.answers(asked, now(), "read.accounts.list_entries")]
 
     first = await ask()
-    for _ in range(4):  # by now it is known what an answer takes
+    for _ in range(20):  # by now it is known what an answer takes
         parts = await ask()
 
+    fit = PORTION_BYTES // len(first[0][0])
     assert [len(replies) for replies in first] == [16]
-    assert len(parts) > 1
+    assert 1 < fit < 16
+    assert len(parts) == math.ceil(16 / fit)
     results = [decode_reply(reply)["result"] for replies in parts for reply in replies]
     assert results == [decode_reply(first[0][0])["result"]] * 16
