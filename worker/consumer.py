@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -164,17 +165,18 @@ class Consumer:
         if self._stopping:
             return await delivery.hand_back()
         try:
-            async for answered in self._answer(delivery):
-                for letter in answered.dead:
-                    await self._replies.bury(letter, delivery.origin, delivery.routing_key)
-                if answered.replies:
-                    await self._replies.send(delivery.origin, answered.replies)
+            async with contextlib.aclosing(self._answer(delivery)) as answers:
+                async for answered in answers:
+                    for letter in answered.dead:
+                        await self._replies.bury(letter, delivery.origin, delivery.routing_key)
+                    if answered.replies:
+                        await self._replies.send(delivery.origin, answered.replies)
         except Exception as error:  # noqa: BLE001 - unsettled, it is delivered again, and its receipt answers for it
             log.warning("a message could not be settled; it goes back to the queue", error=repr(error))
             return await delivery.hand_back()
         return delivery.acknowledge()
 
-    async def _answer(self, delivery: Delivery) -> AsyncIterator[Answered]:
+    async def _answer(self, delivery: Delivery) -> AsyncGenerator[Answered, None]:
         """What to reply and what to bury. A message nobody may be told of is not run, or, if unreadable, buried."""
         reply_to = delivery.origin.reply_to
         if delivery.unreadable is not None:
@@ -188,16 +190,18 @@ class Consumer:
         if reply_to is None and delivery.routing_key.startswith("read."):
             log.info("dropped: a read that nobody waits for")
             return
-        async for answered in self._pipeline.answers(
+        answering = self._pipeline.answers(
             delivery.body,
             delivery.origin,
             delivery.routing_key,
             content_type=delivery.content_type,
             encoding=delivery.encoding,
-        ):
-            if reply_to is None:
-                answered.replies.clear()
-            yield answered
+        )
+        async with contextlib.aclosing(answering) as answers:
+            async for answered in answers:
+                if reply_to is None:
+                    answered.replies.clear()
+                yield answered
 
     async def drain(self) -> None:
         """Take nothing new, finish what runs, hand back the rest."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -81,7 +81,7 @@ class Pipeline:
         *,
         content_type: str | None = None,
         encoding: str | None = None,
-    ) -> AsyncIterator[Answered]:
+    ) -> AsyncGenerator[Answered, None]:
         """Answer every call of a message: nearly always all at once, large answers in portions as they are ready."""
         started = time.perf_counter()
         try:
@@ -95,8 +95,13 @@ class Pipeline:
             return
         portions = self._groups.portions([slot for slot in slots if isinstance(slot, Call)])
         if len(portions) > 1:
-            for settled in asyncio.as_completed([self._settled(portion) for portion in portions]):
-                yield self._answered(await settled, started, origin)
+            running = [asyncio.create_task(self._settled(portion)) for portion in portions]
+            try:
+                for settled in asyncio.as_completed(running):
+                    yield self._answered(await settled, started, origin)
+            finally:
+                for task in running:  # whoever asked has gone; the message will be delivered again
+                    task.cancel()
             slots = [slot for slot in slots if isinstance(slot, Refused)]
         else:
             for portion in portions:

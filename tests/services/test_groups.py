@@ -231,3 +231,21 @@ async def test_large_answers_come_in_portions_as_they_are_ready(pipeline: Pipeli
     assert len(parts) == math.ceil(16 / fit)
     results = [decode_reply(reply)["result"] for replies in parts for reply in replies]
     assert results == [decode_reply(first[0][0])["result"]] * 16
+
+
+async def test_portions_that_nobody_waits_for_any_more_are_given_up(pipeline: Pipeline, accounts: AsyncAccounts):
+    await accounts.open_account("a-1", "me")
+    await asyncio.gather(*(accounts.deposit("a-1", 1, "x" * 200) for _ in range(200)))
+    asked = lines("accounts.list_entries", [{"account_id": "a-1", "limit": 200}] * 64)
+    for _ in range(20):
+        await pipeline.answer(asked, now(), "read.accounts.list_entries")
+    before = asyncio.all_tasks()
+
+    answers = pipeline.answers(asked, now(), "read.accounts.list_entries")
+    await anext(answers)
+    left = asyncio.all_tasks() - before
+    await answers.aclose()
+    await asyncio.wait(left, timeout=5)
+
+    assert left
+    assert any(task.cancelled() for task in left)
