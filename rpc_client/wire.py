@@ -69,6 +69,11 @@ class Names:
             return _is_uuid(reply_to[len(own) :])
         return _REPLY_TO.fullmatch(reply_to) is not None
 
+    @property
+    def events(self) -> str:
+        """The Redis stream that is the record of all committed events."""
+        return f"{self.prefix}:events"
+
     def channel(self, family: str, aggregate: str, aggregate_id: str) -> str:
         """The Redis channel on which the events of one aggregate are announced."""
         return f"{self.prefix}/{family}/{aggregate}/{aggregate_id}"

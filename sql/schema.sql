@@ -35,6 +35,14 @@ CREATE FUNCTION platform.may_become(present text, wanted text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(CASE present WHEN 'PENDING'::text THEN (wanted = ANY (ARRAY['QUEUED'::text, 'RUNNING'::text, 'FAILED'::text, 'CANCELED'::text])) WHEN 'QUEUED'::text THEN (wanted = ANY (ARRAY['RUNNING'::text, 'FAILED'::text, 'CANCELED'::text])) WHEN 'RUNNING'::text THEN (wanted = ANY (ARRAY['COMPLETED'::text, 'FAILED'::text, 'CANCELED'::text])) WHEN 'CANCELED'::text THEN (wanted = ANY (ARRAY['QUEUED'::text, 'RUNNING'::text])) ELSE NULL::boolean END, false);
 
+CREATE FUNCTION rowcall.refuse_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    raise exception 'rowcall.audit only grows: nothing in it is changed or deleted';
+end
+$$;
+
 CREATE TABLE platform.balances (
     user_id text NOT NULL,
     balance bigint NOT NULL,
@@ -278,6 +286,59 @@ CREATE TABLE platform.users (
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
+CREATE TABLE rowcall.audit (
+    number bigint NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    actor text NOT NULL,
+    action text NOT NULL,
+    letter bigint,
+    details jsonb NOT NULL
+);
+
+ALTER TABLE rowcall.audit ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rowcall.audit_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE rowcall.dead_letters (
+    number bigint NOT NULL,
+    id uuid NOT NULL,
+    caller text NOT NULL,
+    args_hash bytea NOT NULL,
+    routing_key text NOT NULL,
+    method text NOT NULL,
+    reason text NOT NULL,
+    error text NOT NULL,
+    fingerprint text NOT NULL,
+    attempts bigint NOT NULL,
+    first_at timestamp with time zone NOT NULL,
+    last_at timestamp with time zone NOT NULL,
+    worker text NOT NULL,
+    state text DEFAULT 'open'::text NOT NULL,
+    body bytea NOT NULL,
+    traceback bytea NOT NULL,
+    replay_id uuid,
+    replays bigint DEFAULT 0 NOT NULL,
+    replayed_at timestamp with time zone,
+    outcome text,
+    parent bigint,
+    CONSTRAINT dead_letters_reason_known CHECK ((reason = ANY (ARRAY['malformed'::text, 'internal'::text, 'poison'::text, 'exhausted'::text, 'expired'::text]))),
+    CONSTRAINT dead_letters_state_known CHECK ((state = ANY (ARRAY['open'::text, 'replaying'::text, 'resolved'::text, 'fenced'::text, 'discarded'::text, 'replaced'::text])))
+);
+
+ALTER TABLE rowcall.dead_letters ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME rowcall.dead_letters_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE SEQUENCE rowcall.event_seq
     START WITH 1
     INCREMENT BY 1
@@ -324,6 +385,15 @@ CREATE TABLE rowcall.receipts_other_ids (
     CONSTRAINT receipts_outcome_fits CHECK ((octet_length(outcome) <= 262144))
 );
 
+CREATE TABLE rowcall.relay (
+    only_row boolean DEFAULT true NOT NULL,
+    generation uuid DEFAULT gen_random_uuid() NOT NULL,
+    "position" bigint DEFAULT 0 NOT NULL,
+    forgotten bigint DEFAULT 0 NOT NULL,
+    caught_up_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT relay_only_row CHECK (only_row)
+);
+
 ALTER TABLE ONLY rowcall.receipts ATTACH PARTITION rowcall.receipts_other_ids FOR VALUES FROM ('1970-01-01') TO ('1970-01-02');
 
 ALTER TABLE ONLY platform.balances
@@ -365,6 +435,15 @@ ALTER TABLE ONLY platform.users
 ALTER TABLE ONLY platform.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY rowcall.audit
+    ADD CONSTRAINT audit_pkey PRIMARY KEY (number);
+
+ALTER TABLE ONLY rowcall.dead_letters
+    ADD CONSTRAINT dead_letters_call_key UNIQUE (id, caller, args_hash);
+
+ALTER TABLE ONLY rowcall.dead_letters
+    ADD CONSTRAINT dead_letters_pkey PRIMARY KEY (number);
+
 ALTER TABLE ONLY rowcall.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (family, number);
 
@@ -373,6 +452,9 @@ ALTER TABLE ONLY rowcall.receipts
 
 ALTER TABLE ONLY rowcall.receipts_other_ids
     ADD CONSTRAINT receipts_other_ids_pkey PRIMARY KEY (day, id);
+
+ALTER TABLE ONLY rowcall.relay
+    ADD CONSTRAINT relay_pkey PRIMARY KEY (only_row);
 
 CREATE INDEX credit_transactions_user_id_number_idx ON platform.credit_transactions USING btree (user_id, number);
 
@@ -400,6 +482,18 @@ CREATE INDEX node_executions_graph_exec_id_number_idx ON platform.node_execution
 
 CREATE INDEX node_outputs_node_exec_id_number_idx ON platform.node_outputs USING btree (node_exec_id, number);
 
+CREATE INDEX audit_letter_idx ON rowcall.audit USING btree (letter, number) WHERE (letter IS NOT NULL);
+
+CREATE INDEX dead_letters_fingerprint_idx ON rowcall.dead_letters USING btree (fingerprint, number);
+
+CREATE INDEX dead_letters_last_at_idx ON rowcall.dead_letters USING btree (last_at);
+
+CREATE INDEX dead_letters_method_idx ON rowcall.dead_letters USING btree (method, number);
+
+CREATE INDEX dead_letters_parent_idx ON rowcall.dead_letters USING btree (parent) WHERE (parent IS NOT NULL);
+
+CREATE INDEX dead_letters_state_idx ON rowcall.dead_letters USING btree (state, number);
+
 CREATE INDEX receipts_other_ids_at_idx ON rowcall.receipts_other_ids USING btree (at);
 
 CREATE INDEX receipts_seq_idx ON ONLY rowcall.receipts USING btree (seq) WHERE (events IS NOT NULL);
@@ -409,6 +503,8 @@ CREATE INDEX receipts_other_ids_seq_idx ON rowcall.receipts_other_ids USING btre
 ALTER INDEX rowcall.receipts_pkey ATTACH PARTITION rowcall.receipts_other_ids_pkey;
 
 ALTER INDEX rowcall.receipts_seq_idx ATTACH PARTITION rowcall.receipts_other_ids_seq_idx;
+
+CREATE TRIGGER audit_only_grows BEFORE DELETE OR UPDATE OR TRUNCATE ON rowcall.audit FOR EACH STATEMENT EXECUTE FUNCTION rowcall.refuse_change();
 
 ALTER TABLE ONLY platform.balances
     ADD CONSTRAINT balances_user_fkey FOREIGN KEY (user_id) REFERENCES platform.users(id);
@@ -454,3 +550,6 @@ ALTER TABLE ONLY platform.subgraphs
 
 ALTER TABLE ONLY platform.subgraphs
     ADD CONSTRAINT subgraphs_subgraph_fkey FOREIGN KEY (subgraph_id, subgraph_version) REFERENCES platform.graphs(id, version);
+
+ALTER TABLE ONLY rowcall.dead_letters
+    ADD CONSTRAINT dead_letters_parent_fkey FOREIGN KEY (parent) REFERENCES rowcall.dead_letters(number) ON DELETE SET NULL;

@@ -21,6 +21,10 @@ class WorkerSettings(ClientSettings):
         default=SecretStr("postgresql://postgres@127.0.0.1:5432/rowcall"),
         description="The database whose methods are served; it is migrated when a worker starts.",
     )
+    postgres_direct_url: SecretStr | None = Field(
+        default=None,
+        description="The same database past a connection pooler, for migrations and the relay; unset: as above.",
+    )
     families: Annotated[list[str], NoDecode] = Field(
         default_factory=lambda: ["*"],
         description="What to serve, as module:family, comma-separated; * stands for every installed family.",
@@ -56,6 +60,23 @@ class WorkerSettings(ClientSettings):
         le=90,
         description="How long the queue keeps dead letters; no longer than repeats are recognised.",
     )
+    dead_letter_table_days: int = Field(
+        default=90, ge=1, le=3650, description="How long the database keeps dead letters, settled or not."
+    )
+    max_replays: int = Field(
+        default=5, ge=1, le=1000, description="A dead letter replayed so often without success is not replayed again."
+    )
+    event_entries: int = Field(
+        default=1_000_000, ge=1000, description="How many events the record in Redis keeps, within the retention."
+    )
+    encryption_keys: SecretStr = Field(
+        default=SecretStr(""),
+        description="Seal dead letters; newest key first, comma-separated; `rowcall keys new` makes one.",
+    )
+    operators: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Broker users who may ask for, fence and replay other users' calls; the worker's own user may.",
+    )
     drain_s: float = Field(default=25.0, gt=0, description="After SIGTERM, how long running calls may take to finish.")
     read_queue: Literal["classic", "quorum"] = Field(
         default="classic", description="The kind of the read queue; quorum for clusters of several nodes."
@@ -73,7 +94,12 @@ class WorkerSettings(ClientSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What is worth a line.")
 
-    @field_validator("families", mode="before")
+    @property
+    def operator_names(self) -> frozenset[str]:
+        """The broker users who may act on other users' calls."""
+        return frozenset({self.caller, *self.operators})
+
+    @field_validator("families", "operators", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value

@@ -40,9 +40,10 @@ def config(
 
 
 def shown(value: Any) -> str:
-    """A setting for people; of an address, everything but the password."""
+    """A setting for people; of an address, everything but the password, and of keys only that there are some."""
     if isinstance(value, SecretStr):
-        return _PASSWORD.sub(r"\1***@", value.get_secret_value())
+        text = value.get_secret_value()
+        return _PASSWORD.sub(r"\1***@", text) if "://" in text or not text else "***"
     return ",".join(value) if isinstance(value, list) else str(value)
 
 

@@ -40,6 +40,8 @@ UNITS = {
     "prefetch": "messages",
     "calls": "calls",
     "depth": "levels",
+    "replays": "replays",
+    "entries": "entries",
 }
 """A setting's unit, by the last word of its name."""
 
