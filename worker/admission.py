@@ -21,6 +21,7 @@ from rpc_client.arguments import SHOWN, seems_doubled, sorted_json
 from rpc_client.contract import read_arguments
 from rpc_client.errors import InvalidRequest, Reason, RemoteError
 from worker.calls import OTHER_IDS_DAY, UUID_PATTERN, Call, day_of, hash_arguments, identify
+from worker.redaction import without_secrets
 
 if TYPE_CHECKING:
     from rpc_client.contract import Method
@@ -112,7 +113,7 @@ class Admission:
                     f"the key {key!r} stands twice in one object", {"reason": Reason.DUPLICATE_KEY, "key": key}
                 )
             request_id = identify(decoded, origin, write=answer.method.lane == "write")
-            arguments = read_arguments(answer.method, decoded.arguments)
+            arguments = _arguments(answer.method, decoded.arguments)
             return self._call(line, decoded, answer, request_id, arguments, origin)
         except RemoteError as error:
             return Refused(line, method, shown_id or error.request_id, error)
@@ -147,6 +148,13 @@ class Admission:
         if deadline_ms is None:
             return origin.received_at + self._settings.default_deadline_s
         return min(deadline_ms / 1000, origin.received_at + self._settings.max_deadline_s)
+
+
+def _arguments(method: Method[..., Any], encoded: bytes) -> dict[str, object]:
+    try:
+        return read_arguments(method, encoded)
+    except InvalidRequest as error:
+        raise without_secrets(method, error, encoded) from None
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from rpc_client.contract._method import (
     write,
 )
 from rpc_client.contract._record import Record, Timestamp
+from rpc_client.contract._secret import Secret
 from rpc_client.contract._values import read_arguments, write_result
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Method",
     "Read",
     "Record",
+    "Secret",
     "Service",
     "SyncCaller",
     "SyncService",
