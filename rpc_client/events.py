@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import redis.asyncio as redis
 from redis.asyncio.client import PubSub
 
-from rpc_client.contract import Record, Timestamp
+from rpc_client.contract import EventData, Record, Timestamp
 from rpc_client.settings import ClientSettings
 
+D = TypeVar("D", bound=EventData)
 POLL_S = 1.0
 
 
@@ -30,6 +32,13 @@ class Event(Record):
     time: Timestamp
     request_id: UUID
     data: dict[str, Any]
+
+    def read(self, shape: builtins.type[D]) -> D:
+        """Its data, typed. TypeError when it is an event of another type, ValueError when its data does not fit."""
+        if (self.type, self.aggregate) != (shape.__name__, shape.aggregate):
+            kind, asked = f"{self.type} of {self.aggregate!r}", f"{shape.__name__} of {shape.aggregate!r}"
+            raise TypeError(f"event {self.id} of {self.family} is {kind}, not {asked}")
+        return shape.model_validate(self.data)
 
 
 @asynccontextmanager

@@ -110,6 +110,7 @@ class StoryWrite:
         try:
             async with transaction.savepoint():
                 result = await self.story(transaction, **call.arguments)
+                _check_declared(self.method, transaction.events)
                 return encode_result(_bounded(self.method, write_result(self.method, result), self.max_bytes))
         except Exception as error:
             business = business_error(self.method, error)
@@ -129,6 +130,11 @@ def allowed(method: Method[..., Any], error: Exception) -> Exception:
     if not isinstance(error, RemoteError) or isinstance(error, (*method.raises, *ANYWHERE)):
         return error
     return RuntimeError(f"{method.name} raised {error.code}, which its contract does not declare: {error}")
+
+
+def _check_declared(method: Method[..., Any], events: Sequence[Mapping[str, Any]]) -> None:
+    for word in {event["type"] for event in events} - method.events.keys():
+        raise RuntimeError(f"{method.name} emitted {word}, which its contract does not declare")
 
 
 def time_for(calls: Sequence[Call]) -> float:

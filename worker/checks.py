@@ -34,6 +34,8 @@ _QUIET = re.compile(
 _PART = re.compile(r"(\w+)(?:\s*\([^()]*\))?\s+as\s+(?:(?:not\s+)?materialized\s*)?$", re.IGNORECASE)
 _EFFECT = re.compile(r"\s*(?:insert|update|delete|merge)\b", re.IGNORECASE)
 _ERROR_WORD = re.compile(r"'error'\s*,\s*'(\w+)'")
+_EVENT = re.compile(r"'type'\s*,(.*?),\s*'aggregate'\s*,\s*'(\w+)'", re.DOTALL)
+_EVENT_WORD = re.compile(r"'([A-Z]\w*)'")
 
 
 def check_promises(family: Family, statements: Mapping[str, Statement]) -> None:
@@ -75,6 +77,23 @@ def check_parameters(method: Method[..., Any], statement: Statement) -> None:
         declared = {error.__name__ for error in method.raises}
         if unknown := words - declared:
             raise StatementError(f"{statement.name}: answers {sorted(unknown)}, which the contract does not declare")
+
+
+def check_events(method: Method[..., Any], statement: Statement | None) -> None:
+    """A write says what it emits, and its statement, if it is one, says nothing else."""
+    if not method.declares_events:
+        raise RegistryError(f"{method.name} declares no events: @write(emits=[…]), or emits=[] to tell nobody")
+    declared = {(word, event.aggregate) for word, event in method.events.items()}
+    written = emitted_by(statement) if statement is not None else set()
+    if unknown := written - declared:
+        told = sorted(f"{word} of {aggregate}" for word, aggregate in unknown)
+        raise StatementError(f"{method.name}: emits {told}, which the contract does not declare")
+
+
+def emitted_by(statement: Statement) -> set[tuple[str, str]]:
+    """The events that stand in a statement: each type with its aggregate."""
+    found = _EVENT.findall(statement.text)
+    return {(word, aggregate) for words, aggregate in found for word in _EVENT_WORD.findall(words)}
 
 
 def check_effects(statement: Statement) -> None:

@@ -12,6 +12,7 @@ import asyncpg
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
+from rpc_client.contract import EventData
 from rpc_client.errors import NotFoundError, RemoteError, Unavailable
 from worker.settings import WorkerSettings
 from worker.statements import Statement
@@ -216,9 +217,10 @@ class Transaction(Session):
         name = "rowcall.lock_shared" if shared else "rowcall.lock_alone"
         await self._connection.execute(self._statements[name].sql, f"{self._prefix}:{key}", timeout=self._left_s)
 
-    def emit(self, type: str, *, aggregate: str, aggregate_id: str, **data: object) -> None:  # noqa: A002
-        """Announce something that happened, once this transaction has committed."""
-        self.events.append({"type": type, "aggregate": aggregate, "aggregate_id": aggregate_id, "data": data})
+    def emit(self, aggregate_id: str, event: EventData) -> None:
+        """Announce what happened to this one, once this transaction has committed."""
+        kind = {"type": type(event).__name__, "aggregate": event.aggregate, "aggregate_id": aggregate_id}
+        self.events.append({**kind, "data": event.model_dump(mode="json")})
 
     async def store_receipt(self, values: Mapping[str, object]) -> Row:
         """Write the receipt of this transaction."""

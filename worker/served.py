@@ -13,7 +13,7 @@ from rpc_client.errors import InvalidRequest, Reason
 from worker.answers import DirectRead, DirectWrite, StoryRead, StoryWrite
 from worker.built_in import server_info
 from worker.calls import Answer
-from worker.checks import check_effects, check_parameters, check_promises, is_record, result_shape
+from worker.checks import check_effects, check_events, check_parameters, check_promises, is_record, result_shape
 from worker.receipts import SUFFIX
 from worker.registry import Family, Registry, RegistryError
 from worker.settings import WorkerSettings
@@ -60,6 +60,8 @@ def _answer(
     method: Method[..., Any], registry: Registry, statements: Mapping[str, Statement], settings: WorkerSettings
 ) -> Answer:
     story = registry.stories.get(method)
+    if method.lane == "write":
+        check_events(method, statements[method.name] if story is None else None)
     if story is not None and method.lane == "read":
         return StoryRead(method, story, statements, settings.read_reply_bytes)
     if story is not None:

@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 import orjson
+from pydantic import ValidationError
 
 from rpc_client import AsyncClient, wire
 from rpc_client.errors import Disconnected
@@ -36,6 +37,7 @@ from worker.servers import create_database, drop_database
 from worker.settings import WorkerSettings
 
 if TYPE_CHECKING:
+    from rpc_client.contract import EventData, Method
     from rpc_client.parcels import Pending
     from worker.calls import Call, Outcome
     from worker.database import Database
@@ -125,10 +127,35 @@ class _Kept:
     def announce(self, call: Call, outcome: Outcome) -> None:
         if outcome.events is None:
             return
-        self.events.extend(map(Event.model_validate, complete_events(call, outcome)))
+        told_events = [Event.model_validate(event) for event in complete_events(call, outcome)]
+        for event in told_events:
+            _check_promise(call.answer.method, event)
+        self.events.extend(told_events)
         (family,) = (found for found in self.served.families if found.name == call.answer.method.owner.name)
         told = messages(self.names, family, call, outcome)
         self.messages.extend((channel, orjson.loads(payload)) for channel, payload in told)
+
+
+def _check_promise(method: Method[..., Any], event: Event) -> None:
+    """An event is what its contract says, to the letter: every field, of its type, and nothing more."""
+    shape = method.events.get(event.type)
+    if shape is None or shape.aggregate != event.aggregate:
+        wrong = f"its contract declares {[f'{word} of {kind.aggregate}' for word, kind in method.events.items()]}"
+    elif event.data.keys() != shape.model_fields.keys():
+        wrong = f"it says {sorted(event.data)}, its contract {sorted(shape.model_fields)}"
+    else:
+        wrong = _misfit(shape, event.data)
+    if wrong:
+        raise AssertionError(f"{method.name} emitted {event.type} of {event.aggregate}: {wrong}")
+
+
+def _misfit(shape: type[EventData], data: dict[str, Any]) -> str:
+    """What about the data is not as declared; empty where nothing is."""
+    try:
+        shape.model_validate_json(orjson.dumps(data), strict=True)
+    except ValidationError as error:
+        return str(error)
+    return ""
 
 
 class _Memory:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rpc_client.contract._composed import Composed, composed
+from rpc_client.contract._event import EventData
 from rpc_client.contract._method import (
     AsyncService,
     Caller,
@@ -18,12 +19,14 @@ from rpc_client.contract._method import (
 )
 from rpc_client.contract._record import Record, Timestamp
 from rpc_client.contract._secret import Secret
+from rpc_client.contract._shown import shown_type
 from rpc_client.contract._values import read_arguments, write_result
 
 __all__ = [
     "AsyncService",
     "Caller",
     "Composed",
+    "EventData",
     "Lane",
     "Method",
     "Read",
@@ -37,6 +40,7 @@ __all__ = [
     "composed",
     "read",
     "read_arguments",
+    "shown_type",
     "write",
     "write_result",
 ]

@@ -3,7 +3,7 @@
 A family is a class of declarations::
 
     class Accounts(Service, name="accounts"):
-        @write(locks="account_id", raises=[NotFoundError])
+        @write(locks="account_id", raises=[NotFoundError], emits=[Deposited])
         async def deposit(self, account_id: str, amount: Cents) -> int:
             \"\"\"Add `amount` and return the new balance. Raises NotFoundError. Emits Deposited.\"\"\"
             ...
@@ -20,16 +20,11 @@ its arguments are judged by, and its manual. The worker's functions are compared
 
 from __future__ import annotations
 
-import functools
 import inspect
-import operator
-import re
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import cached_property
-from types import GenericAlias, UnionType
 from typing import (
     TYPE_CHECKING,
-    Annotated,
     Any,
     ClassVar,
     Concatenate,
@@ -39,14 +34,13 @@ from typing import (
     Protocol,
     Self,
     TypeVar,
-    Union,
-    get_args,
-    get_origin,
     overload,
 )
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, create_model
 
+from rpc_client.contract._event import EventData
+from rpc_client.contract._shown import shown_signature
 from rpc_client.errors import RemoteError
 
 if TYPE_CHECKING:
@@ -57,7 +51,6 @@ R = TypeVar("R")
 Lane = Literal["read", "write"]
 Async = Coroutine[Any, Any, R]
 Declaration = Callable[Concatenate[Any, P], Async[R]]
-_MODULE = re.compile(r"\b(?:\w+\.)+(?=\w)")
 
 
 class Caller(Protocol):
@@ -137,6 +130,7 @@ class Method(Generic[P, R]):
         slow: bool = False,
         locks: str | None = None,
         raises: Iterable[type[RemoteError]] = (),
+        emits: Iterable[type[EventData]] | None = None,
     ) -> None:
         signature = inspect.signature(declaration, eval_str=True)
         self.parameters: Mapping[str, inspect.Parameter] = dict(list(signature.parameters.items())[1:])
@@ -145,6 +139,8 @@ class Method(Generic[P, R]):
         self.slow = slow
         self.locks = locks
         self.raises = tuple(raises)
+        self.emits = tuple(emits or ())
+        self.declares_events = emits is not None
         self.__doc__ = declaration.__doc__
         self._positional = tuple(n for n, p in self.parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD)
         self._required = frozenset(n for n, p in self.parameters.items() if p.default is p.empty)
@@ -157,6 +153,8 @@ class Method(Generic[P, R]):
             )
         if self.locks is not None and self.locks not in self.parameters:
             raise TypeError(f"{where}: locks={self.locks!r} is not one of its parameters {list(self.parameters)}")
+        if nameless := [event.__name__ for event in self.emits if not hasattr(event, "aggregate")]:
+            raise TypeError(f"{where}: the event {nameless[0]} does not say to what it happens: aggregate=…")
 
     def __set_name__(self, owner: type[Service], attribute: str) -> None:
         self.owner = owner
@@ -203,11 +201,14 @@ class Method(Generic[P, R]):
         return {error.__name__: error for error in self.raises}
 
     @cached_property
+    def events(self) -> Mapping[str, type[EventData]]:
+        """The events it may emit, by their type."""
+        return {event.__name__: event for event in self.emits}
+
+    @cached_property
     def shown_signature(self) -> str:
         """The signature for people: plain types, without the bounds on their values."""
-        plain = [p.replace(annotation=_plain(p.annotation)) for p in self.parameters.values()]
-        shown = self.signature.replace(parameters=plain, return_annotation=_plain(self.returns))
-        return _MODULE.sub("", str(shown)).replace("NoneType", "None")
+        return shown_signature(self.signature)
 
     @cached_property
     def arguments(self) -> type[BaseModel]:
@@ -226,17 +227,6 @@ class Method(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<{self.lane} {self.name}{self.shown_signature}>"
-
-
-def _plain(annotation: Any) -> Any:
-    """A type without what ``Annotated`` says about its values, at any depth."""
-    if get_origin(annotation) is Annotated:
-        return _plain(get_args(annotation)[0])
-    if get_origin(annotation) in {UnionType, Union}:
-        return functools.reduce(operator.or_, map(_plain, get_args(annotation)))
-    if isinstance(annotation, GenericAlias):
-        return GenericAlias(get_origin(annotation), tuple(map(_plain, get_args(annotation))))
-    return annotation
 
 
 class Read(Method[P, R]):
@@ -270,12 +260,17 @@ def read(declaration: Declaration[P, R] | None = None, /, **options: Any) -> Any
 def write(declaration: Declaration[P, R], /) -> Write[P, R]: ...
 @overload
 def write(
-    *, slow: bool = False, locks: str | None = None, raises: Iterable[type[RemoteError]] = ()
+    *,
+    slow: bool = False,
+    locks: str | None = None,
+    raises: Iterable[type[RemoteError]] = (),
+    emits: Iterable[type[EventData]] | None = None,
 ) -> Callable[[Declaration[P, R]], Write[P, R]]: ...
 def write(declaration: Declaration[P, R] | None = None, /, **options: Any) -> Any:
     """Declare a method that changes something.
 
     ``locks``: the argument that names the one row it locks; only such writes may be run together.
     ``raises``: its business errors. They are part of its outcome: stored, and answered again to every repeat.
+    ``emits``: the events it may emit. No worker serves a write that does not say; ``[]`` tells nobody, on purpose.
     """
     return Write(declaration) if declaration is not None else lambda given: Write(given, **options)

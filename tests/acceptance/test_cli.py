@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,8 +125,21 @@ async def test_methods_are_listed_with_lane_signature_and_manual(rowcall):
     assert deposit["lane"] == "write"
     assert deposit["signature"] == "(account_id: str, amount: int, note: str = '') -> int"
     assert deposit["doc"].startswith("Put `amount` in")
-    assert set(rows[0]) == {"name", "lane", "signature", "doc"}
+    assert set(rows[0]) == {"name", "lane", "signature", "doc", "emits"}
     assert "accounts.deposit" in (await rowcall("methods")).out
+
+
+async def test_events_are_listed_with_the_methods_that_emit_them(rowcall):
+    rows = json.loads((await rowcall("methods", "--json")).out)
+    shown = (await rowcall("methods", COLUMNS="200")).out
+
+    (transfer,) = [row for row in rows if row["name"] == "accounts.transfer"]
+    withdrawn, deposited = transfer["emits"]
+    assert (withdrawn["family"], withdrawn["type"], withdrawn["aggregate"]) == ("accounts", "Withdrawn", "account")
+    assert deposited["doc"] == "Money was put into an account."
+    assert deposited["fields"][1] == {"name": "balance", "type": "int", "doc": "Cents that are in it now."}
+    assert {row["lane"] for row in rows if row["emits"]} == {"write"}
+    assert re.search(r"accounts Withdrawn +account +amount: int  Cents\. +Money was taken out of an account\.", shown)
 
 
 async def test_settings_are_told_with_their_source_and_without_passwords(rowcall, tmp_path):

@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from rpc_client.contract import Method, Record, Service, read, write
+from rpc_client.contract import EventData, Method, Record, Service, read, write
 from rpc_client.errors import NotFoundError
 from worker.checks import RESULT_TYPES, check_schema
 from worker.database import Session
@@ -33,16 +33,20 @@ class Book(Record):
     copies: int
 
 
+class Lent(EventData, aggregate="book"):
+    left: int
+
+
 class Shelf(Service, name="shelf"):
     @read
     async def get_book(self, isbn: str) -> Book | None: ...
 
-    @write(locks="isbn", raises=[NotFoundError])
+    @write(locks="isbn", raises=[NotFoundError], emits=[Lent])
     async def lend(self, isbn: str) -> Book: ...
 
 
 class Maybe(Shelf, name="shelf"):
-    @write(locks="isbn")
+    @write(locks="isbn", emits=[Lent])
     async def lend(self, isbn: str) -> Book | None: ...
 
 
@@ -156,6 +160,30 @@ def test_an_error_word_that_the_contract_does_not_declare_is_refused(start: Star
 
     with pytest.raises(StatementError, match=r"shelf\.lend: answers \['Conflict'\]"):
         start(lend=text)
+
+
+@pytest.mark.parametrize(
+    ("event", "complaint"),
+    [
+        ("'Lost', 'aggregate', 'book'", "Lost of book"),
+        ("case when true then 'Lent' else 'Lost' end,\n  'aggregate', 'book'", "Lost of book"),
+        ("'Lent', 'aggregate', 'shelf'", "Lent of shelf"),
+    ],
+)
+def test_an_event_that_the_contract_does_not_declare_is_refused(start: Start, event: str, complaint: str):
+    text = LEND.replace("null::jsonb as events", f"jsonb_build_object('type', {event}) as events")
+
+    with pytest.raises(StatementError, match=rf"shelf\.lend: emits \['{complaint}'\], which the contract does not"):
+        start(lend=text)
+
+
+def test_a_write_that_does_not_say_what_it_emits_is_refused(start: Start):
+    class Silent(Shelf, name="shelf"):
+        @write(locks="isbn")
+        async def lend(self, isbn: str) -> Book: ...
+
+    with pytest.raises(RegistryError, match=r"shelf\.lend declares no events"):
+        start(answered(Silent.get_book, Silent.lend, by=Silent))
 
 
 @pytest.mark.parametrize("ending", ["select * from reply", "select isbn from reply;", "select * from reply; -- so"])
@@ -285,6 +313,22 @@ def test_a_lock_on_what_is_no_parameter_is_refused():
 
     with pytest.raises(TypeError, match=r"lend: locks='ibsn' is not one of its parameters \['isbn'\]"):
         write(locks="ibsn")(lend)
+
+
+def test_an_event_that_happens_to_nothing_is_refused():
+    class Lost(EventData):
+        """It does not say to what."""
+
+    async def lose(self: object) -> None: ...
+
+    with pytest.raises(TypeError, match=r"lose: the event Lost does not say to what it happens: aggregate="):
+        write(emits=[Lost])(lose)
+
+
+@pytest.mark.parametrize("aggregate", ["", "a book", "book/page", "*"])
+def test_an_aggregate_that_cannot_name_a_channel_is_refused(aggregate: str):
+    with pytest.raises(TypeError, match="must be one word"):
+        type("Lost", (EventData,), {}, aggregate=aggregate)
 
 
 def test_a_parameter_that_begins_with_an_underscore_is_refused():

@@ -7,7 +7,6 @@ import importlib
 import inspect
 import pickle
 import re
-import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +19,7 @@ from rpc_client import errors
 from rpc_client.contract import Method
 from rpc_client.contract.platform import EXECUTOR_METHODS, Platform
 from rpc_client.errors import BUILT_IN, CallFailed, RemoteError, RPCError, UnknownRemoteError
+from worker.checks import emitted_by
 from worker.served import Served
 
 ROOT = Path(__file__).parent.parent.parent
@@ -31,7 +31,6 @@ CAPITALIZED = re.compile(r"\b[A-Z][a-z]\w*")
 RAISES = re.compile(r"\bRaises:\n((?: {4}.*\n)+)|\bRaises (.*?)\.(?:\s|$)", re.DOTALL)
 EMITS = re.compile(r"\bEmits:? (.*?)\.(?:\s|$)", re.DOTALL)
 WHETHER_IT_RAN = re.compile("did not run|may have run|call ran|nothing changed")
-EVENT_TYPE = re.compile("'type',(.*?)'aggregate'", re.DOTALL)
 
 
 def manual(method: Method[..., Any]) -> str:
@@ -70,38 +69,48 @@ def test_every_manual_names_the_errors_that_its_method_declares_and_no_others(me
     assert told == declared
 
 
-def test_the_manual_of_a_write_says_what_it_emits_and_that_of_a_read_nothing(methods: dict[str, Method[..., Any]]):
-    told = {name for name, method in methods.items() if emitted(manual(method))}
+def test_every_manual_names_the_events_that_its_method_declares_and_no_others(methods: dict[str, Method[..., Any]]):
+    declared = {name: method.events.keys() for name, method in methods.items()}
+
+    told = {name: emitted(manual(method)) for name, method in methods.items()}
+
+    assert told == declared
+
+
+def test_every_write_emits_something(methods: dict[str, Method[..., Any]]):
+    told = {name for name, method in methods.items() if method.emits}
 
     assert told == {name for name, method in methods.items() if method.lane == "write"}
 
 
-def test_a_write_of_one_statement_emits_what_its_manual_names_and_nothing_else(served: Served):
+def test_a_write_of_one_statement_emits_what_it_declares_and_nothing_else(served: Served):
     direct = {name: answer.method for name, answer in served.answers.items() if name in served.statements}
     writes = {name: method for name, method in direct.items() if method.lane == "write"}
 
-    written = {
-        name: {
-            word for place in EVENT_TYPE.findall(served.statements[name].text) for word in CAPITALIZED.findall(place)
-        }
-        for name in writes
-    }
+    written = {name: emitted_by(served.statements[name]) for name in writes}
 
-    assert written == {name: emitted(manual(method)) for name, method in writes.items()}
+    assert writes
+    assert written == {name: {(event.__name__, event.aggregate) for event in m.emits} for name, m in writes.items()}
 
 
-def test_the_module_of_a_story_emits_what_its_manual_names(served: Served):
+def test_a_story_emits_what_it_declares(served: Served):
     stories = {name: answer for name, answer in served.answers.items() if hasattr(answer, "story")}
 
     missing = {
         (name, event)
         for name, answer in stories.items()
-        for event in emitted(manual(answer.method))
-        if f'"{event}"' not in inspect.getsource(sys.modules[answer.story.__module__])
+        for event in answer.method.events
+        if not re.search(rf"\b{event}\b", inspect.getsource(answer.story))
     }
 
     assert stories
     assert missing == set()
+
+
+def test_every_event_has_a_manual(methods: dict[str, Method[..., Any]]):
+    manuals = {event: vars(event)["__doc__"] or "" for method in methods.values() for event in method.emits}
+
+    assert [event.__name__ for event, text in manuals.items() if not text.endswith(".")] == []
 
 
 def test_no_parameter_begins_with_an_underscore(methods: dict[str, Method[..., Any]]):

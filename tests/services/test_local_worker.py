@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
-from accounts import AsyncAccounts
+from accounts import AsyncAccounts, Deposited
 from accounts.contract import Accounts
 from accounts.services import family as accounts_family
 from rpc_client import Disconnected, InvalidRequest, NotFoundError, RPCError
-from rpc_client.contract import Service, read
+from rpc_client.contract import AsyncService, EventData, Service, Timestamp, read, write
 from rpc_client.testing import StubClient
 from rpc_client.wire import read_reply
 from tests.conftest import FAMILIES
@@ -46,6 +50,67 @@ async def test_what_left_the_worker_is_kept(local: LocalWorker):
     assert [channel.split("/", 1)[1] for channel, _ in local.messages] == ["accounts/account/a-1"] * 2
     assert [read_reply(reply).result is None for reply in local.replies] == [False, False, True]
     assert local.dead_letters == []
+
+
+class Landed(EventData, aggregate="moon"):
+    """Somebody is there."""
+
+    crew: int
+    at: Timestamp
+
+
+class Moon(Service, name="moon"):
+    @write(emits=[Landed])
+    async def land(self, event: dict[str, Any]) -> None: ...
+
+
+class AsyncMoon(Moon, AsyncService): ...
+
+
+LAND = """-- name: land
+with reply as (select null as result, null::jsonb as error, jsonb_build_array(:event::jsonb) as events)
+
+select * from reply;
+"""
+LANDED = {"type": "Landed", "aggregate": "moon", "aggregate_id": "m-1", "data": {"crew": 2, "at": "1969-07-20T20:17Z"}}
+
+
+@pytest.fixture
+async def moon(settings: WorkerSettings, postgres_url: str, tmp_path: Path) -> AsyncIterator[LocalWorker]:
+    (tmp_path / "moon.sql").write_text(LAND)
+    registry = Registry(Moon)
+    registry.direct(Moon.land)
+    async with local_worker(postgres_url, [Family(registry, sql=tmp_path)], settings=settings) as worker:
+        yield worker
+
+
+async def test_an_event_is_read_as_what_its_contract_declares(moon: LocalWorker):
+    await AsyncMoon(moon.client).land(LANDED)
+
+    (event,) = moon.events
+
+    assert event.read(Landed) == Landed(crew=2, at=datetime(1969, 7, 20, 20, 17, tzinfo=UTC))
+    with pytest.raises(TypeError, match="of moon is Landed of 'moon', not Deposited of 'account'"):
+        event.read(Deposited)
+
+
+async def test_an_event_that_is_not_what_its_contract_declares_fails_the_test(moon: LocalWorker):
+    data = LANDED["data"]
+    unlike = [
+        ({"type": "Crashed"}, r"Crashed of moon: its contract declares \['Landed of moon'\]"),
+        ({"aggregate": "sea"}, r"Landed of sea: its contract declares"),
+        ({"data": {**data, "flag": "ours"}}, r"it says \['at', 'crew', 'flag'\], its contract \['at', 'crew'\]"),
+        ({"data": {"crew": 2}}, r"it says \['crew'\]"),
+        ({"data": {**data, "crew": "2"}}, "Input should be a valid integer"),
+        ({"data": {**data, "crew": None}}, "Input should be a valid integer"),
+        ({"data": {**data, "at": "1969-07-20T20:17"}}, "should have timezone"),
+    ]
+
+    for change, complaint in unlike:
+        with pytest.raises(AssertionError, match=complaint):
+            await AsyncMoon(moon.client).land({**LANDED, **change})
+
+    assert moon.events == []
 
 
 async def test_a_repeat_is_answered_from_its_receipt(local: LocalWorker):

@@ -9,7 +9,7 @@ from uuid import uuid4
 import orjson
 import pytest
 
-from accounts import AsyncAccounts
+from accounts import AsyncAccounts, Deposited
 from accounts.services import family as accounts_family
 from rpc_client.contract import Service, read, write
 from rpc_client.errors import Conflict, NotFoundError
@@ -35,13 +35,17 @@ class Trouble(Service, name="trouble"):
     async def undeclared_read(self) -> int:
         """Raises what it does not declare."""
 
-    @write(raises=[Conflict])
+    @write(raises=[Conflict], emits=[])
     async def undeclared_write(self) -> int:
         """Raises NotFoundError, which it does not declare."""
 
-    @write(raises=[Conflict])
+    @write(raises=[Conflict], emits=[])
     async def odd_result(self) -> int:
         """Returns what its contract forbids."""
+
+    @write(emits=[])
+    async def undeclared_event(self) -> int:
+        """Tells what it does not declare."""
 
 
 trouble = Registry(Trouble)
@@ -62,6 +66,12 @@ async def odd_result(tx: Transaction) -> int:
     return "many"
 
 
+@trouble.implements(Trouble.undeclared_event)
+async def undeclared_event(tx: Transaction) -> int:
+    tx.emit("secret", Deposited(amount=1, balance=1))
+    return 1
+
+
 def line(method: str, arguments: dict | None = None, *, left_s: float = 10) -> bytes:
     return encode_call(str(uuid4()), method, orjson.dumps(arguments or {}), int((time.time() + left_s) * 1000), 1)
 
@@ -72,7 +82,7 @@ async def troubled(postgres_url: str, settings: WorkerSettings, tmp_path) -> Asy
         yield worker.pipeline
 
 
-@pytest.mark.parametrize("method", ["trouble.undeclared_write", "trouble.odd_result"])
+@pytest.mark.parametrize("method", ["trouble.undeclared_write", "trouble.odd_result", "trouble.undeclared_event"])
 async def test_a_write_s_bug_is_answered_without_its_text_and_the_call_is_kept(troubled, sql, method):
     sent = line(method)
 

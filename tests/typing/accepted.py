@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, assert_type
 from uuid import UUID
 
-from library import AsyncLibrary, Book, Library, SyncLibrary
+from library import AsyncLibrary, Book, Lent, Library, SyncLibrary
 
 from accounts import Account, Accounts, AsyncAccounts, Entry, SyncAccounts
 from rpc_client import (
@@ -22,6 +22,7 @@ from rpc_client import (
 from rpc_client.contract import Lane, Method
 from rpc_client.contract.platform import NodeExecutionResult
 from rpc_client.contract.rowcall import ServerInfo
+from rpc_client.events import Event
 from rpc_client.testing import RecordedCall, Stubbed, StubClient, StubService
 from worker.database import Session, Transaction
 from worker.registry import Registry
@@ -145,7 +146,7 @@ async def count_books(db: Session, shelf: int, *, lent: bool = False) -> int:
 async def lend(tx: Transaction, isbn: str, reader: str, days: int = 14) -> datetime:
     """A write's story gets a transaction; ``Annotated`` asks for no more than the plain type."""
     assert_type(await tx.run("library.lend", isbn=isbn, reader=reader), int)
-    tx.emit("Lent", aggregate="book", aggregate_id=isbn, reader=reader)
+    tx.emit(isbn, Lent(reader=reader))
     return await tx.value(datetime, "library.due", isbn=isbn, days=days)
 
 
@@ -158,6 +159,12 @@ async def transfer(tx: Session, source_id: str, target_id: str, amount: int, not
 async def a_story_can_be_called_like_the_function_it_is(db: Session, tx: Transaction) -> None:
     assert_type(await search_books(db, ["pride"]), list[Book])
     assert_type(await lend(tx, "9780141439518", "Ada"), datetime)
+
+
+def an_event_is_read_as_the_type_it_was_declared_by(event: Event) -> None:
+    assert_type(event.read(Lent), Lent)
+    assert_type(event.read(Lent).reader, str)
+    assert_type(Lent.aggregate, str)
 
 
 def a_stub_is_told_what_the_contract_lets_a_method_answer(stub: StubClient) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rpc_client.contract import AsyncService, Record, Service, SyncService, Timestamp, composed, read, write
+from rpc_client.contract import AsyncService, EventData, Record, Service, SyncService, Timestamp, composed, read, write
 from rpc_client.errors import Conflict, NotFoundError
 
 Isbn = Annotated[str, Field(min_length=10, max_length=13)]
@@ -19,6 +19,16 @@ class Book(Record):
     isbn: str
     title: str
     shelf: int | None = None
+
+
+class Lent(EventData, aggregate="book"):
+    """A book left its shelf."""
+
+    reader: str
+
+
+class Discarded(EventData, aggregate="book"):
+    """A book is known no more."""
 
 
 class Library(Service, name="library"):
@@ -39,12 +49,12 @@ class Library(Service, name="library"):
         """How many stand on a shelf."""
         ...
 
-    @write(locks="isbn", raises=[NotFoundError, Conflict])
+    @write(locks="isbn", raises=[NotFoundError, Conflict], emits=[Lent])
     async def lend(self, isbn: Isbn, reader: str, days: int = 14) -> Timestamp:
         """Lend a book; when it is due. Raises NotFoundError, Conflict. Emits Lent."""
         ...
 
-    @write
+    @write(emits=[Discarded])
     async def discard(self, isbn: Isbn) -> None:
         """Forget a book. Emits Discarded."""
         ...

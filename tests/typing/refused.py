@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
-from library import AsyncLibrary, Book, Library, SyncLibrary
+from library import AsyncLibrary, Book, Lent, Library, SyncLibrary
 
 from accounts import Account, Accounts, AsyncAccounts, SyncAccounts
 from rpc_client import AsyncClient, Client, DatabaseManagerClient
 from rpc_client.contract import read, write
 from rpc_client.errors import NotFoundError
+from rpc_client.events import Event
 from rpc_client.testing import StubClient
 from worker.database import Session, Transaction
 from worker.registry import Registry
@@ -166,6 +167,18 @@ read(locks="isbn")  # type: ignore[call-overload]  # pyright: ignore[reportCallI
 
 @write(raises=[ValueError])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
 async def raises_no_error_of_the_wire(self: object, isbn: str) -> None: ...
+
+
+@write(emits=[Book])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+async def emits_what_is_no_event(self: object, isbn: str) -> None: ...
+
+
+def events(tx: Transaction, event: Event) -> None:
+    tx.emit("9780141439518", Lent(reader=5))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    tx.emit("9780141439518", Lent(borrower="Ada"))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    tx.emit("9780141439518", Book(isbn="9780141439518", title="Emma"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    tx.emit("Lent")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    event.read(Book)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
 
 
 @read  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import operator
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from rpc_client import AsyncClient, ClientSettings
-from rpc_client.contract import Lane, Method, Service
+from rpc_client.contract import EventData, Lane, Method, Service, shown_type
 from rpc_client.contract.rowcall import Rowcall
 from worker.cli.console import fail, out, run
 from worker.registry import find_families
@@ -31,18 +34,45 @@ def served_methods() -> dict[str, Method[..., Any]]:
 
 
 def methods(as_json: Annotated[bool, typer.Option("--json", help="As a JSON array.")] = False) -> None:
-    """List every method served: name, lane, signature and manual."""
-    rows = [
-        {"name": name, "lane": method.lane, "signature": method.shown_signature, "doc": method.__doc__ or ""}
-        for name, method in sorted(served_methods().items())
-    ]
+    """List every method served: name, lane, signature, manual and events; then every event, and what it says."""
+    served = dict(sorted(served_methods().items()))
     if as_json:
-        typer.echo(json.dumps(rows, indent=2))
+        typer.echo(json.dumps([_method(method) for method in served.values()], indent=2))
         return
-    table = Table("method", "lane", "what it does", box=None)
-    for row in rows:
-        table.add_row(f"{row['name']}{row['signature']}", row["lane"], row["doc"].strip().split("\n")[0])
-    out.print(table)
+    table = Table("method", "lane", "emits", "what it does", box=None)
+    for name, method in served.items():
+        signature, manual = escape(f"{name}{method.shown_signature}"), escape(_first_line(method.__doc__))
+        table.add_row(signature, method.lane, ", ".join(method.events), manual)
+    out.print(table, "", _events(served.values()))
+
+
+def _method(method: Method[..., Any]) -> dict[str, Any]:
+    said = {"name": method.name, "lane": method.lane, "signature": method.shown_signature, "doc": method.__doc__ or ""}
+    return {**said, "emits": [_event(method, event) for event in method.emits]}
+
+
+def _event(method: Method[..., Any], event: type[EventData]) -> dict[str, Any]:
+    fields = [
+        {"name": name, "type": shown_type(field.annotation), "doc": field.description or ""}
+        for name, field in event.model_fields.items()
+    ]
+    place = {"family": method.owner.name, "type": event.__name__, "aggregate": event.aggregate}
+    return {**place, "fields": fields, "doc": event.__doc__ or ""}
+
+
+def _events(served: Iterable[Method[..., Any]]) -> Table:
+    """Every event once, however many methods emit it."""
+    table = Table("event", "happens to", "what it says", "what happened", box=None)
+    told = {event: _event(method, event) for method in served for event in method.emits}
+    for event in sorted(told.values(), key=operator.itemgetter("family", "type")):
+        says = [f"{field['name']}: {field['type']}  {field['doc']}".rstrip() for field in event["fields"]]
+        name, happened = f"{event['family']} {event['type']}", _first_line(event["doc"])
+        table.add_row(name, event["aggregate"], escape("\n".join(says)), escape(happened))
+    return table
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().partition("\n")[0]
 
 
 def call(

@@ -35,9 +35,11 @@ SQL_WORDS = frozenset(RESERVED.split())
 """What PostgreSQL does not take for a schema's name unquoted; a test compares them with the server's own list."""
 OWN_WORDS = frozenset({"rowcall", "repository", "documents", "server_agent", "tables", "public", "tests", "worker"})
 """Families and folders that are there already. (`platform` is a module of Python's own.)"""
-CLASSES = frozenset(
-    {"item", "record", "service", "timestamp", "conflict", "annotated", "field", "family", "registry", "transaction"}
-)
+CLASS_NAMES = """
+    annotated conflict event_data family field item item_added quantity_changed record registry service timestamp
+    transaction
+"""
+CLASSES = frozenset(CLASS_NAMES.split())
 """What would be called like something that the scaffold imports or declares."""
 
 
@@ -91,7 +93,7 @@ def scaffold(name: str) -> Iterator[tuple[PurePosixPath, str]]:
         "name": name,
         "dashed": name.replace("_", "-"),
         "title": title,
-        "imported": ", ".join(sorted(["Item", title])),
+        "imported": ", ".join(sorted(["Item", "QuantityChanged", title])),
         "public": ", ".join(public),
         "quoted": ", ".join(f'"{word}"' for word in public),
         "version": __version__,

@@ -2,6 +2,24 @@
 
 from __future__ import annotations
 
-from accounts.contract import Account, Accounts, AsyncAccounts, Entry, SyncAccounts
+from accounts.contract import (
+    Account,
+    AccountOpened,
+    Accounts,
+    AsyncAccounts,
+    Deposited,
+    Entry,
+    SyncAccounts,
+    Withdrawn,
+)
 
-__all__ = ["Account", "Accounts", "AsyncAccounts", "Entry", "SyncAccounts"]
+__all__ = [
+    "Account",
+    "AccountOpened",
+    "Accounts",
+    "AsyncAccounts",
+    "Deposited",
+    "Entry",
+    "SyncAccounts",
+    "Withdrawn",
+]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rpc_client.contract import AsyncService, Record, Service, SyncService, Timestamp, read, write
+from rpc_client.contract import AsyncService, EventData, Record, Service, SyncService, Timestamp, read, write
 from rpc_client.errors import Conflict, InsufficientCredits, NotFoundError
 
 AccountId = Annotated[str, Field(min_length=1, max_length=64)]
@@ -37,6 +37,30 @@ class Entry(Record):
     made_at: Timestamp
 
 
+class AccountOpened(EventData, aggregate="account"):
+    """An account was opened, with nothing in it."""
+
+    owner: str
+
+
+class Deposited(EventData, aggregate="account"):
+    """Money was put into an account."""
+
+    amount: int
+    """Cents."""
+    balance: int
+    """Cents that are in it now."""
+
+
+class Withdrawn(EventData, aggregate="account"):
+    """Money was taken out of an account."""
+
+    amount: int
+    """Cents."""
+    balance: int
+    """Cents that are left in it."""
+
+
 class Accounts(Service, name="accounts"):
     """Money in integer cents, moved exactly once."""
 
@@ -52,22 +76,22 @@ class Accounts(Service, name="accounts"):
         """The ledger of an account, newest first; empty for an unknown account."""
         ...
 
-    @write(locks="account_id", raises=[Conflict])
+    @write(locks="account_id", raises=[Conflict], emits=[AccountOpened])
     async def open_account(self, account_id: AccountId, owner: Annotated[str, Field(max_length=200)]) -> Account:
         """Open an account with nothing in it. Raises Conflict when the id is taken. Emits AccountOpened."""
         ...
 
-    @write(locks="account_id", raises=[NotFoundError])
+    @write(locks="account_id", raises=[NotFoundError], emits=[Deposited])
     async def deposit(self, account_id: AccountId, amount: Cents, note: Note = "") -> int:
         """Put `amount` in and return the new balance. Raises NotFoundError. Emits Deposited."""
         ...
 
-    @write(locks="account_id", raises=[NotFoundError, InsufficientCredits])
+    @write(locks="account_id", raises=[NotFoundError, InsufficientCredits], emits=[Withdrawn])
     async def withdraw(self, account_id: AccountId, amount: Cents, note: Note = "") -> int:
         """Take `amount` out and return the new balance. Raises NotFoundError, InsufficientCredits. Emits Withdrawn."""
         ...
 
-    @write(raises=[NotFoundError, InsufficientCredits, Conflict])
+    @write(raises=[NotFoundError, InsufficientCredits, Conflict], emits=[Withdrawn, Deposited])
     async def transfer(self, source_id: AccountId, target_id: AccountId, amount: Cents, note: Note = "") -> int:
         """Move `amount` from one account to another and return what the source has left.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from accounts.contract import Account, Accounts
+from accounts.contract import Account, Accounts, Deposited, Withdrawn
 from rpc_client.errors import Conflict, InsufficientCredits, NotFoundError
 from worker.database import Transaction
 from worker.registry import Family, Registry
@@ -29,9 +29,9 @@ async def transfer(tx: Transaction, source_id: str, target_id: str, amount: int,
         balance = locked[source_id].balance
         message = f"balance {balance} is below the amount {amount} (cents)"
         raise InsufficientCredits(message, {"balance": balance, "cost": amount})
-    for account_id, change, what in ((source_id, -amount, "Withdrawn"), (target_id, amount, "Deposited")):
+    for account_id, change, happened in ((source_id, -amount, Withdrawn), (target_id, amount, Deposited)):
         balance = await tx.value(int, "accounts.book", account_id=account_id, change=change, note=note)
-        tx.emit(what, aggregate="account", aggregate_id=account_id, amount=amount, balance=balance)
+        tx.emit(account_id, happened(amount=amount, balance=balance))
     return left
 
 

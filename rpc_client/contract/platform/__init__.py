@@ -6,8 +6,24 @@ from typing import Any
 
 from rpc_client.contract._method import AsyncService, Method, SyncService
 from rpc_client.contract.platform.credits import Cents, Credits, UsageTransactionMetadata
+from rpc_client.contract.platform.events import (
+    CreditsAdded,
+    CreditsSpent,
+    GraphCreated,
+    GraphExecutionChange,
+    GraphExecutionCreated,
+    GraphExecutionStarted,
+    GraphExecutionStatsUpdated,
+    GraphExecutionStatusChanged,
+    GraphListed,
+    NodeExecutionChange,
+    NodeExecutionInputAdded,
+    NodeExecutionOutputAdded,
+    NodeExecutionStatsUpdated,
+    NodeExecutionStatusChanged,
+    UserCreated,
+)
 from rpc_client.contract.platform.executions import (
-    AgentExecutionStatus,
     BlockInput,
     Executions,
     GraphExecution,
@@ -26,6 +42,7 @@ from rpc_client.contract.platform.graphs import (
     GraphModel,
     Graphs,
 )
+from rpc_client.contract.platform.status import AgentExecutionStatus
 from rpc_client.contract.platform.users import User, Users
 
 
@@ -72,18 +89,33 @@ __all__ = [
     "BlockType",
     "Cents",
     "Credits",
+    "CreditsAdded",
+    "CreditsSpent",
     "Executions",
+    "GraphCreated",
     "GraphExecution",
+    "GraphExecutionChange",
+    "GraphExecutionCreated",
     "GraphExecutionMeta",
+    "GraphExecutionStarted",
     "GraphExecutionStats",
+    "GraphExecutionStatsUpdated",
+    "GraphExecutionStatusChanged",
     "GraphExecutionWithNodes",
+    "GraphListed",
     "GraphModel",
     "Graphs",
+    "NodeExecutionChange",
+    "NodeExecutionInputAdded",
+    "NodeExecutionOutputAdded",
     "NodeExecutionResult",
+    "NodeExecutionStatsUpdated",
+    "NodeExecutionStatusChanged",
     "NodeExecutionUpdate",
     "Platform",
     "SyncPlatform",
     "UsageTransactionMetadata",
     "User",
+    "UserCreated",
     "Users",
 ]

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from rpc_client.contract._method import Service, read, write
 from rpc_client.contract._record import Record
+from rpc_client.contract.platform.events import CreditsAdded, CreditsSpent
 from rpc_client.contract.platform.users import Id
 from rpc_client.errors import InsufficientCredits, NotFoundError
 
@@ -42,7 +43,7 @@ class Credits(Service, name="platform"):
         """
         ...
 
-    @write(locks="user_id", raises=[InsufficientCredits])
+    @write(locks="user_id", raises=[InsufficientCredits], emits=[CreditsSpent])
     async def spend_credits(self, user_id: Id, cost: Cents, metadata: UsageTransactionMetadata) -> int:
         """Deduct `cost` and note in the ledger what it was for.
 
@@ -58,7 +59,7 @@ class Credits(Service, name="platform"):
         """
         ...
 
-    @write(locks="user_id", raises=[NotFoundError])
+    @write(locks="user_id", raises=[NotFoundError], emits=[CreditsAdded])
     async def add_credits(self, user_id: Id, amount: Cents, reason: Annotated[str, Field(max_length=200)]) -> int:
         """Add `amount` to what the user has.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError, model_validator
@@ -10,7 +9,18 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationError,
 from rpc_client.contract._composed import composed
 from rpc_client.contract._method import Service, read, write
 from rpc_client.contract._record import Record, Timestamp
+from rpc_client.contract.platform.events import (
+    GraphExecutionCreated,
+    GraphExecutionStarted,
+    GraphExecutionStatsUpdated,
+    GraphExecutionStatusChanged,
+    NodeExecutionInputAdded,
+    NodeExecutionOutputAdded,
+    NodeExecutionStatsUpdated,
+    NodeExecutionStatusChanged,
+)
 from rpc_client.contract.platform.graphs import PinName, Version
+from rpc_client.contract.platform.status import AgentExecutionStatus
 from rpc_client.contract.platform.users import Id
 from rpc_client.errors import Conflict, NotFoundError, ResultTooLarge
 
@@ -21,21 +31,6 @@ BlockOutputs = dict[str, list[Any]]
 PageSize = Annotated[int, Field(ge=1, le=1000)]
 MAX_NODE_EXECUTIONS = 1000
 """More than these are read page by page."""
-
-
-class AgentExecutionStatus(str, Enum):  # noqa: UP042 - the document's spelling; str() of a StrEnum differs
-    """Where an execution stands, of a graph or of a node.
-
-    PENDING → QUEUED, RUNNING, FAILED, CANCELED; QUEUED → RUNNING, FAILED, CANCELED; RUNNING → COMPLETED, FAILED,
-    CANCELED; CANCELED → QUEUED, RUNNING (a resume). COMPLETED and FAILED are final.
-    """
-
-    PENDING = "PENDING"
-    QUEUED = "QUEUED"
-    RUNNING = "RUNNING"
-    COMPLETED = "COMPLETED"
-    FAILED = "FAILED"
-    CANCELED = "CANCELED"
 
 
 class GraphExecutionStats(Record, extra="allow"):
@@ -181,7 +176,7 @@ class Executions(Service, name="platform"):
     stats that are too large together (128 KiB) are left out of its answer, which says so in `left_out`.
     """
 
-    @write(raises=[NotFoundError])
+    @write(raises=[NotFoundError], emits=[GraphExecutionCreated])
     async def create_graph_execution(
         self,
         graph_id: Id,
@@ -256,7 +251,7 @@ class Executions(Service, name="platform"):
         """
         ...
 
-    @write(locks="graph_exec_id", raises=[NotFoundError])
+    @write(locks="graph_exec_id", raises=[NotFoundError], emits=[GraphExecutionStarted])
     async def update_graph_execution_start_time(self, graph_exec_id: Id) -> None:
         """Stamp the start, unless there is one already; a run that was waiting becomes RUNNING.
 
@@ -268,7 +263,7 @@ class Executions(Service, name="platform"):
         """
         ...
 
-    @write(locks="graph_exec_id")
+    @write(locks="graph_exec_id", emits=[GraphExecutionStatusChanged, GraphExecutionStatsUpdated])
     async def update_graph_execution_stats(
         self, graph_exec_id: Id, status: AgentExecutionStatus | None = None, stats: GraphStats | None = None
     ) -> GraphExecution | None:
@@ -333,7 +328,7 @@ class Executions(Service, name="platform"):
         """
         ...
 
-    @write(locks="node_exec_id", raises=[NotFoundError])
+    @write(locks="node_exec_id", raises=[NotFoundError], emits=[NodeExecutionStatusChanged, NodeExecutionStatsUpdated])
     async def update_node_execution_status(
         self,
         node_exec_id: Id,
@@ -359,7 +354,7 @@ class Executions(Service, name="platform"):
         """
         ...
 
-    @write(raises=[NotFoundError])
+    @write(raises=[NotFoundError], emits=[NodeExecutionStatusChanged, NodeExecutionStatsUpdated])
     async def update_node_execution_status_batch(self, execution_updates: Updates) -> list[NodeExecutionResult]:
         """Do ``update_node_execution_status`` for many at once: all of them or none. A refused one is no failure.
 
@@ -377,7 +372,7 @@ class Executions(Service, name="platform"):
         """
         ...
 
-    @write(locks="node_exec_id", raises=[NotFoundError])
+    @write(locks="node_exec_id", raises=[NotFoundError], emits=[NodeExecutionStatsUpdated])
     async def update_node_execution_stats(self, node_exec_id: Id, stats: dict[str, Any]) -> NodeExecutionResult:
         """Merge into a node's stats: each given key replaces its former value. The status stays as it is.
 
@@ -392,7 +387,7 @@ class Executions(Service, name="platform"):
         """
         ...
 
-    @write(raises=[NotFoundError, Conflict])
+    @write(raises=[NotFoundError, Conflict], emits=[NodeExecutionInputAdded])
     async def upsert_execution_input(
         self,
         node_id: Id,
@@ -419,7 +414,7 @@ class Executions(Service, name="platform"):
         """
         ...
 
-    @write(locks="node_exec_id", raises=[NotFoundError])
+    @write(locks="node_exec_id", raises=[NotFoundError], emits=[NodeExecutionOutputAdded])
     async def upsert_execution_output(self, node_exec_id: Id, output_name: PinName, output_data: Any) -> None:
         """Append what an output pin emitted. A pin may emit many times; all are kept, in order.
 

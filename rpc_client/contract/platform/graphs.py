@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from rpc_client.contract._method import Service, read, write
 from rpc_client.contract._record import Record
+from rpc_client.contract.platform.events import GraphCreated, GraphListed
 from rpc_client.contract.platform.users import Id
 from rpc_client.errors import Conflict, NotFoundError
 
@@ -128,7 +129,7 @@ NewGraph = Annotated[GraphModel, AfterValidator(_consistent)]
 class Graphs(Service, name="platform"):
     """Graphs and what is in them. A version is seen by its owner, and by everybody once it is listed."""
 
-    @write(raises=[NotFoundError, Conflict])
+    @write(raises=[NotFoundError, Conflict], emits=[GraphCreated])
     async def create_graph(self, graph: NewGraph) -> GraphModel:
         """Store a graph, and the graphs it brings along, as new versions of their owner.
 
@@ -153,7 +154,7 @@ class Graphs(Service, name="platform"):
         """
         ...
 
-    @write(raises=[NotFoundError])
+    @write(raises=[NotFoundError], emits=[GraphListed])
     async def list_graph(self, graph_id: Id, version: Version) -> None:
         """Let everybody see and run this version, and the graphs it runs. Nothing happens to what is listed already.
 

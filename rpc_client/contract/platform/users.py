@@ -8,6 +8,7 @@ from pydantic import Field
 
 from rpc_client.contract._method import Service, write
 from rpc_client.contract._record import Record, Timestamp
+from rpc_client.contract.platform.events import UserCreated
 from rpc_client.errors import Conflict
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]
@@ -27,7 +28,7 @@ class User(Record):
 class Users(Service, name="platform"):
     """Users: everything else belongs to one."""
 
-    @write(raises=[Conflict])
+    @write(raises=[Conflict], emits=[UserCreated])
     async def create_user(
         self, user_id: Id, email: Email, name: Annotated[str, Field(max_length=200)] | None = None
     ) -> User:

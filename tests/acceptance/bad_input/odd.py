@@ -61,11 +61,11 @@ class Odd(Service, name="odd"):
     async def get_ancient(self) -> Timestamp:
         """A moment that Python cannot hold."""
 
-    @write
+    @write(emits=[])
     async def keep_note(self, note: str, copies: int) -> str:
         """Keep a note; the answer repeats it so many times."""
 
-    @write
+    @write(emits=[])
     async def keep_and_answer(self, note: str, kind: str) -> Any:
         """Keep a note, and answer something that cannot be written."""
 

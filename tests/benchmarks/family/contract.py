@@ -60,7 +60,7 @@ class Bench(Service, name="bench"):
         """One row by its key; None when there is none."""
         ...
 
-    @write(locks="user_id", raises=[NotFoundError])
+    @write(locks="user_id", raises=[NotFoundError], emits=[])
     async def write(self, user_id: int, amount: Amount) -> int:
         """Add `amount` to a balance, note it in the ledger, and return the new balance. Raises NotFoundError."""
         ...

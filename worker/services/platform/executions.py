@@ -15,7 +15,9 @@ from rpc_client.contract.platform import (
     BlockInput,
     Executions,
     GraphExecution,
+    GraphExecutionCreated,
     GraphExecutionWithNodes,
+    NodeExecutionInputAdded,
     NodeExecutionResult,
 )
 from rpc_client.contract.platform.executions import MAX_NODE_EXECUTIONS
@@ -86,7 +88,8 @@ async def create_graph_execution(
     await tx.run(
         "platform.insert_node_executions", graph_exec_id=created, starting_nodes_input=starting_nodes_input, **graph
     )
-    tx.emit("GraphExecutionCreated", aggregate="graph_execution", aggregate_id=created, user_id=user_id, **graph)
+    event = GraphExecutionCreated(user_id=user_id, graph_id=graph_id, graph_version=graph_version)
+    tx.emit(created, event)
     execution = await tx.one(GraphExecution, "platform.find_graph_execution", execution_id=created, user_id=user_id)
     return await _with_nodes(tx, execution)
 
@@ -214,7 +217,7 @@ async def upsert_execution_input(
         await tx.run("platform.fill_input", node_exec_id=filled, **pin)
     elif not await tx.run("platform.insert_node_execution", node_exec_id=filled, **node, **pin):
         raise NotFoundError(f"there is no graph execution {graph_exec_id!r} with a node {node_id!r}", node)
-    tx.emit("NodeExecutionInputAdded", aggregate="node_execution", aggregate_id=filled, input_name=input_name, **node)
+    tx.emit(filled, NodeExecutionInputAdded(input_name=input_name, **node))
     return filled, {**(found.input_data if found is not None else {}), input_name: input_data}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from rpc_client.contract import Record
-from rpc_client.contract.platform import AgentNode, BaseGraph, BlockType, GraphModel, Graphs
+from rpc_client.contract.platform import AgentNode, BaseGraph, BlockType, GraphCreated, GraphModel, Graphs
 from rpc_client.errors import Conflict, NotFoundError
 from worker.database import Session, Transaction
 from worker.registry import Registry
@@ -79,7 +79,7 @@ async def create_graph(tx: Transaction, graph: GraphModel) -> GraphModel:
     root, *subgraphs = numbered
     await _insert_subgraphs(tx, root, subgraphs, graph.user_id)
     for part in numbered:
-        tx.emit("GraphCreated", aggregate="graph", aggregate_id=part.id, user_id=graph.user_id, version=part.version)
+        tx.emit(part.id, GraphCreated(user_id=graph.user_id, version=part.version))
     return await tx.one(
         GraphModel,
         "platform.find_graph",
