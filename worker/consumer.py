@@ -140,10 +140,14 @@ class Consumer:
 
     def _take(self, delivery: Delivery) -> None:
         """Begin with a message, or let it lie while enough is in hand."""
-        if self._calls_in_hand >= MAX_CALLS_IN_HAND or self._bytes_in_hand >= MAX_BYTES_IN_HAND:
-            self._parked.append(delivery)
-        else:
+        if self._has_room:
             self._begin(delivery)
+        else:
+            self._parked.append(delivery)
+
+    @property
+    def _has_room(self) -> bool:
+        return self._calls_in_hand < MAX_CALLS_IN_HAND and self._bytes_in_hand < MAX_BYTES_IN_HAND
 
     def _begin(self, delivery: Delivery) -> None:
         """Begin with a message. A task of ours carries it: the driver would cancel its own when a channel closes."""
@@ -157,8 +161,8 @@ class Consumer:
         self._running.discard(task)
         self._calls_in_hand -= delivery.calls
         self._bytes_in_hand -= len(delivery.body)
-        if self._parked:
-            self._take(self._parked.popleft())
+        while self._parked and self._has_room:
+            self._begin(self._parked.popleft())
 
     async def _handle(self, delivery: Delivery) -> None:
         """Answer a message and settle it: dead letters confirmed, then the replies, then the acknowledgement."""
