@@ -77,7 +77,7 @@ def prepare_by_name(
         message = f"{name}: the arguments take {len(encoded)} bytes; the limit is {limit} (ROWCALL_BODY_BYTES)"
         details = {"reason": Reason.TOO_LARGE, "limit": limit}
         raise InvalidRequest(message, details, request_id=request_id, method=name)
-    now = time.time()
+    now = time.monotonic()
     return Pending(request_id, name, lane, encoded, now + options.timeout_s, slow, issued_at=now)
 
 

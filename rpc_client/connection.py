@@ -18,7 +18,7 @@ from typing import Any, cast
 import aio_pika
 from aio_pika.abc import AbstractConnection, ConnectionParameter
 from aiormq.abc import AbstractChannel
-from aiormq.exceptions import AMQPError, ChannelInvalidStateError
+from aiormq.exceptions import ChannelInvalidStateError
 from yarl import URL
 
 from rpc_client.frames import Socket
@@ -129,23 +129,6 @@ class Link:
     def age_s(self) -> float:
         """For how long the present connection has been up; 0 while it is not."""
         return time.monotonic() - self.up_since if self.up.is_set() else 0.0
-
-    async def consumers_of(self, queue: str) -> str:
-        """Who could answer what lies in this queue, as far as can be told, in words."""
-        if self.connection is None or not self.up.is_set():
-            return f"not connected to RabbitMQ ({self.last_error or 'still connecting'})"
-        try:
-            async with asyncio.timeout(LOOK_TIMEOUT_S):
-                # A channel of its own: a failed look would close the one that carries calls.
-                channel = await open_channel(self.connection)
-                try:
-                    count = (await channel.queue_declare(queue, passive=True)).consumer_count
-                finally:
-                    await channel.close()
-        except (AMQPError, OSError) as error:
-            return f"queue {queue} could not be looked at: {error!r}"
-        hint = "; start one: rowcall worker" if count == 0 else ""
-        return f"{count} {'worker consumes' if count == 1 else 'workers consume'} {queue}{hint}"
 
     async def _run(self) -> None:
         lost_at, tried = time.monotonic(), 0

@@ -19,20 +19,20 @@ class Pending:
     lane: str
     arguments: bytes
     expires_at: float
-    """On the clock of ``time.time``."""
+    """On the clock of ``time.monotonic``: nobody sets that one."""
     slow: bool = False
     """It travels alone: a message goes to one worker, and companions would wait for it there."""
     sent: bool = False
     """Nobody waits for its outcome: it travels without a reply address, and the broker's confirmation is its reply."""
     attempt: int = 0
-    issued_at: float = field(default_factory=time.time)
+    issued_at: float = field(default_factory=time.monotonic)
     reply: asyncio.Future[wire.Reply] = field(init=False)
     """Made by whatever carries it: the call itself may be made in another thread."""
 
     @property
     def left_s(self) -> float:
         """The time left until its deadline."""
-        return self.expires_at - time.time()
+        return self.expires_at - time.monotonic()
 
     def confirm(self) -> None:
         """The broker has it, which is all there is to tell of one whose outcome nobody waits for."""
@@ -40,8 +40,9 @@ class Pending:
             self.reply.set_result(wire.Reply(self.id, b"null", None))
 
     def line(self) -> bytes:
-        """Itself as it travels."""
-        return wire.encode_call(self.id, self.method, self.arguments, int(self.expires_at * 1000), self.attempt)
+        """Itself as it travels now: its deadline by the clock that is set everywhere."""
+        deadline_ms = int((time.time() + self.left_s) * 1000)
+        return wire.encode_call(self.id, self.method, self.arguments, deadline_ms, self.attempt)
 
 
 def parcels(calls: list[Pending]) -> Iterator[list[Pending]]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import random
 import time
 from collections.abc import Coroutine, Iterable
@@ -22,6 +21,7 @@ import aiormq.exceptions
 
 from rpc_client import wire
 from rpc_client.connection import LOOK_TIMEOUT_S, Link, open_channel
+from rpc_client.deadlines import Consumers, Deadlines
 from rpc_client.errors import Disconnected, IdempotencyKeyReused, OutcomeUnknown, Unroutable, leave_behind
 from rpc_client.frames import HotChannel, Message
 from rpc_client.parcels import Pending, parcels
@@ -54,6 +54,7 @@ class Transport:
         self._settings = settings
         self._names = wire.Names(settings.prefix)
         self._pending: dict[str, Pending] = {}
+        self._deadlines = Deadlines(self._pending)
         self._outbox: dict[str, list[Pending]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._channel: AbstractChannel | None = None
@@ -68,10 +69,8 @@ class Transport:
         self._link = Link(
             settings.amqp_urls, name="rowcall client", heartbeat_s=settings.heartbeat_s, on_up=self._on_up
         )
+        self._consumers = Consumers(self._link)
         self._closed = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._looks_at = math.inf
-        """When the next deadline is looked at, on the clock of ``time.time``."""
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
@@ -89,8 +88,7 @@ class Transport:
         self._pending[call.id] = call
         if self._opened:
             self._enqueue(call)
-        if call.expires_at < self._looks_at:
-            self._look_at(call.expires_at)
+        self._deadlines.watch(call)
         try:
             return await call.reply
         except TimeoutError:
@@ -100,23 +98,6 @@ class Transport:
             raise
         finally:
             del self._pending[call.id]
-
-    def _look_at(self, moment: float) -> None:
-        """One timer watches every deadline: it is set to the earliest, which most calls are done before."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._looks_at = moment
-        self._timer = asyncio.get_running_loop().call_later(max(moment - time.time(), 0), self._look)
-
-    def _look(self) -> None:
-        """End the calls whose time is up."""
-        self._timer, self._looks_at = None, math.inf
-        now = time.time()
-        for call in self._pending.values():
-            if call.expires_at <= now and not call.reply.done():
-                call.reply.set_exception(TimeoutError())
-        if left := [call.expires_at for call in self._pending.values() if not call.reply.done()]:
-            self._look_at(min(left))
 
     @property
     def is_open(self) -> bool:
@@ -130,8 +111,7 @@ class Transport:
     async def close(self) -> None:
         """Close the connection; calls still waiting end as OutcomeUnknown."""
         self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._deadlines.stop()
         for call in self._pending.values():
             if not call.reply.done():
                 message = f"the client was closed while {call.method} waited for its reply"
@@ -208,7 +188,7 @@ class Transport:
 
     def _publish(self, routing_key: str, calls: list[Pending]) -> None:
         """Hand a message to the socket. With the next connection, whatever still waits goes again."""
-        now = time.time()
+        now = time.monotonic()
         calls = [call for call in calls if call.expires_at > now and not call.reply.done()]
         if not calls or not self._opened or self._channel is None:
             return
@@ -291,7 +271,7 @@ class Transport:
 
     async def _gave_up(self, call: Pending) -> OutcomeUnknown:
         """What to say at the deadline: what was waited for, and who could have answered."""
-        consumers = await self._link.consumers_of(self._names.queue(call.lane))
+        consumers = await self._consumers.of(self._names.queue(call.lane))
         message = f"no reply to {call.method} in {call.expires_at - call.issued_at:.3g} s: {consumers}"
         return OutcomeUnknown(message, request_id=call.id, method=call.method)
 

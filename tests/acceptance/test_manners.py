@@ -19,7 +19,7 @@ from rpc_client import (
     RPCError,
     Unroutable,
 )
-from tests.acceptance.test_messages import DELIVER, PUBLISH, methods
+from tests.acceptance.test_messages import DELIVER, OPEN_CHANNEL, PUBLISH, methods
 from tests.acceptance.test_sync import forget
 from tests.proxy import Proxy, proxied
 
@@ -101,6 +101,18 @@ async def test_what_no_broker_confirms_is_no_failure_but_unknown(settings):
 async def test_without_any_worker_ever_nothing_is_sent(client):
     with pytest.raises(Unroutable, match="rowcall worker"):
         await client.send(Accounts.deposit, "a-1", 5)
+
+
+async def test_a_thousand_calls_that_expire_together_look_for_workers_once(start_worker, settings):
+    await (await start_worker()).stop()
+    async with proxied(settings.amqp_urls[0]) as (proxy, url), through(url, settings, timeout_s=1) as client:
+        deposit = AsyncAccounts(client).deposit
+
+        outcomes = await asyncio.gather(*(deposit("a-1", 1) for _ in range(1000)), return_exceptions=True)
+
+        assert [str(outcome) for outcome in outcomes if "0 workers consume" not in str(outcome)] == []
+        # One for the calls themselves, one to see the exchange, one to look; one more if they took over a second.
+        assert methods(bytes(proxy.sent)).count(OPEN_CHANNEL) <= 4
 
 
 async def test_workers_tell_what_they_serve_and_how_far_they_are(worker, client, settings):

@@ -12,7 +12,7 @@ from accounts import AsyncAccounts
 from rpc_client import AsyncClient, ClientSettings
 from tests.proxy import Proxy, proxied
 
-PUBLISH, DELIVER = (60, 40), (60, 60)
+OPEN_CHANNEL, PUBLISH, DELIVER = (20, 10), (60, 40), (60, 60)
 
 
 def methods(data: bytes) -> list[tuple[int, int]]:

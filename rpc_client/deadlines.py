@@ -1,0 +1,92 @@
+"""``Deadlines``: ends the calls whose time is up. ``Consumers``: finds out who could have answered them."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from aiormq.exceptions import AMQPError
+
+from rpc_client.connection import LOOK_TIMEOUT_S, Link, loss_as_error, open_channel
+
+if TYPE_CHECKING:
+    from rpc_client.parcels import Pending
+
+FRESH_S = 1.0
+"""For so long what was seen of a queue is told to others, too."""
+
+
+class Deadlines:
+    """One timer watches every call: it is set to the earliest deadline, which most calls are done before."""
+
+    def __init__(self, pending: Mapping[str, Pending]) -> None:
+        self._pending = pending
+        self._timer: asyncio.TimerHandle | None = None
+        self._looks_at = math.inf
+
+    def watch(self, call: Pending) -> None:
+        """Let its wait for a reply end in TimeoutError when its time is up."""
+        if call.expires_at < self._looks_at:
+            self._look_at(call.expires_at)
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look_at(self, moment: float) -> None:
+        self.stop()
+        self._looks_at = moment
+        self._timer = asyncio.get_running_loop().call_later(max(moment - time.monotonic(), 0), self._look)
+
+    def _look(self) -> None:
+        self._timer, self._looks_at = None, math.inf
+        now = time.monotonic()
+        for call in self._pending.values():
+            if call.expires_at <= now and not call.reply.done():
+                call.reply.set_exception(TimeoutError())
+        if left := [call.expires_at for call in self._pending.values() if not call.reply.done()]:
+            self._look_at(min(left))
+
+
+class Consumers:
+    """Who consumes a queue. However many ask, one looks, and its answer is theirs for a second."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._looks: dict[str, asyncio.Task[str]] = {}
+        self._stale_at: dict[str, float] = {}
+
+    async def of(self, queue: str) -> str:
+        """Who could answer what lies in this queue, as far as can be told, in words."""
+        look = self._looks.get(queue)
+        if look is None or (look.done() and time.monotonic() >= self._stale_at[queue]):
+            look = self._looks[queue] = asyncio.create_task(self._look(queue))
+        return await asyncio.shield(look)
+
+    async def _look(self, queue: str) -> str:
+        try:
+            return await self._seen(queue)
+        finally:
+            self._stale_at[queue] = time.monotonic() + FRESH_S
+
+    async def _seen(self, queue: str) -> str:
+        link = self._link
+        if link.connection is None or not link.up.is_set():
+            return f"not connected to RabbitMQ ({link.last_error or 'still connecting'})"
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT_S):
+                with loss_as_error():
+                    # A channel of its own: a failed look would close the one that carries calls.
+                    channel = await open_channel(link.connection)
+                    try:
+                        count = (await channel.queue_declare(queue, passive=True)).consumer_count
+                    finally:
+                        await channel.close()
+        except (AMQPError, OSError) as error:
+            return f"queue {queue} could not be looked at: {error!r}"
+        hint = "; start one: rowcall worker" if count == 0 else ""
+        return f"{count} {'worker consumes' if count == 1 else 'workers consume'} {queue}{hint}"
