@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Any, ClassVar
 
-from pydantic import ConfigDict
-
 from rpc_client.contract._record import Record
 
 _AGGREGATE = re.compile(r"\w+")
@@ -18,8 +16,6 @@ class EventData(Record):
     ``class Deposited(EventData, aggregate="account"): …`` declares it, ``@write(emits=[Deposited])`` promises it, and
     ``event.read(Deposited)`` reads it. Fields of a newer worker that this client does not know are ignored.
     """
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     aggregate: ClassVar[str]
     """The kind of thing it happens to, as in the channel ``family/aggregate/id``."""

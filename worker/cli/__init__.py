@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rpc_client import __version__
-from worker.cli import calls, configuration, demo, graphs, scaffold, servers, serving
+from worker.cli import calls, configuration, demo, graphs, methods, scaffold, servers, serving
 from worker.cli.console import Commands
 
 app = typer.Typer(
@@ -22,7 +22,7 @@ app.command("up")(servers.up)
 app.command("down")(servers.down)
 app.command("migrate")(serving.migrate)
 app.command("worker", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serving.worker)
-app.command("methods")(calls.methods)
+app.command("methods")(methods.methods)
 app.command("call")(calls.call)
 app.command("config")(configuration.config)
 app.command("demo")(demo.demo)
