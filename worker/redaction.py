@@ -6,10 +6,11 @@ that is secret is enough; and where a secret may be, whatever does not fit its s
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
-from itertools import groupby
 from typing import Any
 
 from pydantic_core import from_json, to_json, to_jsonable_python
@@ -18,42 +19,52 @@ from rpc_client.contract import Method
 from rpc_client.errors import InvalidRequest
 
 MASK = "***"
-WITHHELD = "(withheld: a secret of this call is too short to be told from other text)"
+WITHHELD = "(withheld, because it may hold a secret of this call)"
 SHORT = 4
 """Shorter secrets stand in any text by chance; to mask them there would tell them."""
 PIECE = 8
 """So many characters of a secret in a row are not shown: others shorten texts before we see them."""
-_SECRET = {"writeOnly": True}
-_CHOICES = ("anyOf", "oneOf", "allOf")
+MAX_SECRETS = 8 << 10
+MAX_TEXT = 64 << 10
+"""Characters, of all secrets together and of a text: to look for more would keep other calls waiting."""
 
 
 def takes_secrets(method: Method[..., Any]) -> bool:
     """Whether anything in its arguments is secret."""
-    schema = _schema(method)
-    return schema.holds(schema.whole)
+    return _schema(method).arguments.holds
 
 
 def redacted(method: Method[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments as JSON values, each secret as ``***``. They need not fit the method."""
-    shown: dict[str, Any] = _schema(method).shown(arguments, lambda secret: None if secret is None else MASK)
-    return shown
+    return _replaced(method, arguments, lambda secret: None if secret is None else MASK)
 
 
 def secrets_of(method: Method[..., Any], arguments: Mapping[str, Any]) -> tuple[str, ...]:
     """Every text and number of the arguments that must not be seen. They need not fit the method."""
     found: list[str] = []
-    _schema(method).shown(arguments, lambda secret: found.extend(_leaves(secret)))
+    _replaced(method, arguments, lambda secret: found.extend(_leaves(secret)))
     return tuple(dict.fromkeys(found))
+
+
+def _replaced(method: Method[..., Any], arguments: Mapping[str, Any], hide: Callable[[Any], Any]) -> dict[str, Any]:
+    values = to_jsonable_python(arguments, inf_nan_mode="constants", fallback=str)
+    shown: dict[str, Any] = _schema(method).arguments.shown(values, hide)
+    return shown
 
 
 def scrubbed(text: str, secrets: Sequence[str]) -> str:
     """The text, each secret in it as ``***``: as it is, escaped as in JSON or ``repr``, and in pieces.
 
-    Where one of less than four characters occurs in it, the whole text is withheld.
+    Where one of less than four characters occurs in it, the whole text is withheld; so it is where the secrets are too
+    large to look for them. Of a long text the middle is left out.
     """
-    forms = {form for secret in secrets if secret for form in _forms(secret)}
-    if not forms:
+    if not any(secrets):
         return text
+    if sum(map(len, secrets)) > MAX_SECRETS:
+        return WITHHELD
+    if len(text) > MAX_TEXT:
+        text = f"{text[: MAX_TEXT // 2]}{MASK}{text[-MAX_TEXT // 2 :]}"
+    forms = {form for secret in secrets if secret for form in _forms(secret)}
     if any(len(form) < SHORT and form in text for form in forms):
         return WITHHELD
     shown = _masked(text, forms)
@@ -67,44 +78,89 @@ def without_secrets(method: Method[..., Any], error: InvalidRequest, encoded: by
         return error
     secrets = secrets_of(method, from_json(encoded))
     path = {name: scrubbed(value, secrets) for name, value in error.details.items() if name == "path"}
-    return InvalidRequest(scrubbed(error.message, secrets), {**error.details, **path})
+    message = scrubbed(error.message, secrets)
+    if message == WITHHELD:
+        message = f"{method.name}: argument {error.details['argument']!r} does not fit {WITHHELD}"
+    return InvalidRequest(message, {**error.details, **path})
+
+
+@dataclass(slots=True)
+class _Place:
+    """A place in the arguments: whether what stands there is secret, and what else may stand inside of it."""
+
+    secret: bool = False
+    holds: bool = True
+    """Whether anything inside may be secret."""
+    keys: bool = False
+    """Whether the names in it are secret themselves."""
+    named: dict[str, _Place] | None = None
+    """None where no object is expected, as below no list."""
+    other: _Place | None = None
+    placed: list[_Place] | None = None
+    rest: _Place | None = None
+
+    def shown(self, value: Any, hide: Callable[[Any], Any]) -> Any:
+        """The value, every secret in it replaced by what `hide` makes of it."""
+        if self.secret:
+            return hide(value)
+        if not self.holds:
+            return value
+        if isinstance(value, dict) and self.keys:
+            return hide([*value, *value.values()])
+        if isinstance(value, dict) and self.named is not None:
+            return {name: (self.named.get(name) or self.other or _SECRET).shown(v, hide) for name, v in value.items()}
+        if isinstance(value, list) and self.placed is not None:
+            rest = itertools.repeat(self.rest or _SECRET)
+            return [place.shown(v, hide) for v, place in zip(value, itertools.chain(self.placed, rest), strict=False)]
+        return hide(value)
+
+
+_SECRET = _Place(secret=True)
 
 
 class _Schema:
-    """The JSON schema of a method's arguments, and where in it secrets are."""
+    """The JSON schema of a method's arguments, as the places it has."""
 
     def __init__(self, method: Method[..., Any]) -> None:
-        self.whole = method.arguments.model_json_schema()
-        self._holding: dict[int, bool] = {}
+        self._whole = method.arguments.model_json_schema()
+        self._places: dict[frozenset[int], _Place] = {}
+        self.arguments = self._place([self._whole])
 
-    def shown(self, arguments: Mapping[str, Any], hide: Callable[[Any], Any]) -> Any:
-        """The arguments as JSON values, every secret replaced by what `hide` makes of it."""
-        values = to_jsonable_python(arguments, inf_nan_mode="constants", fallback=str)
-        return self._shown(values, [self.whole], hide) if self.holds(self.whole) else values
+    def _place(self, schemas: Sequence[Any]) -> _Place:
+        """Where a value has to fit one of these. Places lead to each other in circles, so each is made once."""
+        choices = [choice for schema in schemas for choice in self._reached(schema, _choices)]
+        known = frozenset(map(id, choices))
+        if known not in self._places:
+            place = self._places[known] = _Place()
+            place.secret = any("writeOnly" in choice for choice in choices)
+            place.holds = any("writeOnly" in part for choice in choices for part in self._reached(choice, _parts))
+            if place.holds:
+                self._fill_object(place, choices)
+                self._fill_list(place, choices)
+        return self._places[known]
 
-    def _shown(self, value: Any, schemas: Sequence[Any], hide: Callable[[Any], Any]) -> Any:
-        choices = [choice for schema in schemas for choice in self._choices(schema)]
-        if any(choice.get("writeOnly") for choice in choices):
-            return hide(value)
-        if not any(map(self.holds, choices)):
-            return value
-        if isinstance(value, dict) and any(self.holds(choice.get("propertyNames")) for choice in choices):
-            return hide([*value, *value.values()])
-        if isinstance(value, dict) and any("properties" in c or "additionalProperties" in c for c in choices):
-            return {name: self._shown(inner, _under(choices, name), hide) for name, inner in value.items()}
-        if isinstance(value, list) and any("items" in choice or "prefixItems" in choice for choice in choices):
-            return [self._shown(inner, _at(choices, n), hide) for n, inner in enumerate(value)]
-        return hide(value)
+    def _fill_object(self, place: _Place, choices: Sequence[dict[str, Any]]) -> None:
+        """Say what may stand under which name. One that the contract does not know may be a secret's, misspelt."""
+        place.keys = any(self._place([choice.get("propertyNames")]).secret for choice in choices)
+        others = [part for choice in choices for part in choice.get("patternProperties", {}).values()]
+        others += [choice["additionalProperties"] for choice in choices if "additionalProperties" in choice]
+        names = {name for choice in choices for name in choice.get("properties", {})}
+        if names or others:
+            others = [part for part in others if isinstance(part, dict)]
+            place.named = {
+                name: self._place([c["properties"][name] for c in choices if name in c.get("properties", ())] + others)
+                for name in names
+            }
+            place.other = self._place(others) if others else None
 
-    def holds(self, schema: Any) -> bool:
-        """Whether what this schema allows may have a secret in it."""
-        if id(schema) not in self._holding:
-            self._holding[id(schema)] = any(part.get("writeOnly") for part in self._reached(schema, _parts))
-        return self._holding[id(schema)]
-
-    def _choices(self, schema: Any) -> Iterator[dict[str, Any]]:
-        """The schemas that one value at this place may have to fit."""
-        return self._reached(schema, lambda one: [choice for word in _CHOICES for choice in one.get(word, ())])
+    def _fill_list(self, place: _Place, choices: Sequence[dict[str, Any]]) -> None:
+        """Say what may stand at which place of a list."""
+        prefixes = [choice["prefixItems"] for choice in choices if "prefixItems" in choice]
+        items = [choice["items"] for choice in choices if isinstance(choice.get("items"), dict)]
+        if prefixes or items:
+            most = max(map(len, prefixes), default=0)
+            place.placed = [self._place([p[n] for p in prefixes if n < len(p)] + items) for n in range(most)]
+            place.rest = self._place(items) if items else None
 
     def _reached(self, schema: Any, inner: Callable[[dict[str, Any]], list[Any]]) -> Iterator[dict[str, Any]]:
         """A schema and all that it leads to, each once. (``true`` and ``false`` are schemas too, and hold nothing.)"""
@@ -118,36 +174,22 @@ class _Schema:
             yield one
             waiting += inner(one)
             if "$ref" in one:
-                waiting.append(self.whole["$defs"][one["$ref"].rpartition("/")[2]])
+                waiting.append(self._whole["$defs"][one["$ref"].rpartition("/")[2]])
 
 
 _schema = cache(_Schema)
 
 
+def _choices(schema: dict[str, Any]) -> list[Any]:
+    """The schemas of which a value at the same place has to fit one, or all."""
+    return [choice for word in ("anyOf", "oneOf", "allOf") for choice in schema.get(word, ())]
+
+
 def _parts(schema: dict[str, Any]) -> list[Any]:
     """The schemas inside of one."""
     named = [part for word in ("properties", "patternProperties") for part in schema.get(word, {}).values()]
-    listed = [part for word in (*_CHOICES, "prefixItems") for part in schema.get(word, ())]
+    listed = [*_choices(schema), *schema.get("prefixItems", ())]
     return named + listed + [schema.get(word) for word in ("items", "additionalProperties", "propertyNames")]
-
-
-def _under(choices: Sequence[dict[str, Any]], name: str) -> list[Any]:
-    """The schemas of what stands under this name. What the contract does not know there may be a secret misspelt."""
-    declared = [choice["properties"][name] for choice in choices if name in choice.get("properties", ())]
-    others = [
-        part
-        for choice in choices
-        for part in [choice.get("additionalProperties"), *choice.get("patternProperties", {}).values()]
-        if isinstance(part, dict)
-    ]
-    return declared + others or [_SECRET]
-
-
-def _at(choices: Sequence[dict[str, Any]], n: int) -> list[Any]:
-    """The schemas of what stands at this place of a list."""
-    placed = [choice["prefixItems"][n] for choice in choices if n < len(choice.get("prefixItems", ()))]
-    others = [choice["items"] for choice in choices if isinstance(choice.get("items"), dict)]
-    return placed + others or [_SECRET]
 
 
 def _leaves(value: Any) -> Iterator[str]:
@@ -186,7 +228,7 @@ def _masked(text: str, forms: set[str]) -> str:
         for n in range(len(text) - size + 1):
             if text[n : n + size] in secret:
                 hidden[n : n + size] = b"\1" * size
-    parts = groupby(range(len(text)), hidden.__getitem__)
+    parts = itertools.groupby(range(len(text)), hidden.__getitem__)
     return "".join(MASK if is_hidden else "".join(text[n] for n in places) for is_hidden, places in parts)
 
 

@@ -129,6 +129,13 @@ async def test_a_refusal_never_tells_the_value_of_a_secret(vault: LocalWorker, a
     assert CANARY not in f"{refused.value} {refused.value.details} {vault.replies}"
 
 
+async def test_a_refusal_in_which_a_secret_cannot_be_masked_names_the_argument_only(vault: LocalWorker):
+    with pytest.raises(InvalidRequest, match=r"vault\.judge: argument 'word' does not fit \(withheld") as refused:
+        await vault.client.call_by_name("vault.judge", "read", {"word": "CANARY " + "x" * 20_000})
+
+    assert "xx" not in str(refused.value)
+
+
 async def test_a_refusal_still_says_what_is_wrong_with_a_secret(vault: LocalWorker):
     with pytest.raises(InvalidRequest, match="argument 'password': String should have at most 40 characters"):
         await AsyncVault(vault.client).length("x" * 41)

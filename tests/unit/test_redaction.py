@@ -156,6 +156,18 @@ def test_a_text_in_which_a_very_short_secret_occurs_is_withheld(secret: str):
     assert scrubbed("", [secret]) == ""
 
 
+def test_a_text_is_withheld_when_the_secrets_are_too_large_to_look_for():
+    assert scrubbed("nothing of them here", ["x" * 9000, "y" * 9000]) == WITHHELD
+
+
+def test_the_middle_of_a_very_long_text_is_left_out():
+    shown = scrubbed("begin" + "a" * (1 << 20) + "hunter2 end", ["hunter2"])
+
+    assert shown.startswith("beginaaa")
+    assert shown.endswith("aaa*** end")
+    assert len(shown) < 70_000
+
+
 def test_a_secret_that_the_masks_would_make_is_not_told():
     assert scrubbed("it is hunter2-or-so", ["hunter2", "***-or-so"]) != "it is ***-or-so"
 
