@@ -35,6 +35,14 @@ CREATE FUNCTION platform.may_become(present text, wanted text) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(CASE present WHEN 'PENDING'::text THEN (wanted = ANY (ARRAY['QUEUED'::text, 'RUNNING'::text, 'FAILED'::text, 'CANCELED'::text])) WHEN 'QUEUED'::text THEN (wanted = ANY (ARRAY['RUNNING'::text, 'FAILED'::text, 'CANCELED'::text])) WHEN 'RUNNING'::text THEN (wanted = ANY (ARRAY['COMPLETED'::text, 'FAILED'::text, 'CANCELED'::text])) WHEN 'CANCELED'::text THEN (wanted = ANY (ARRAY['QUEUED'::text, 'RUNNING'::text])) ELSE NULL::boolean END, false);
 
+CREATE FUNCTION rowcall.outcome_word(outcome text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (outcome ~~ '"result"%'::text) THEN 'done'::text ELSE "substring"(outcome, '^"error": *"(\w+)"'::text) END;
+
+CREATE FUNCTION rowcall.receipt_day(id uuid) RETURNS date
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN ((id)::text !~ '^.{14}7.{4}[89ab]'::text) THEN '1970-01-01'::date ELSE ((to_timestamp(((((((('x'::text || substr((id)::text, 1, 8)) || substr((id)::text, 10, 4)))::bit(48))::bigint)::numeric / 1000.0))::double precision) AT TIME ZONE 'UTC'::text))::date END;
+
 CREATE FUNCTION rowcall.refuse_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$

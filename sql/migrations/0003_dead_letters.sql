@@ -64,6 +64,22 @@ create table rowcall.audit (
 
 create index audit_letter_idx on rowcall.audit (letter, number) where letter is not null;
 
+-- The partition in which an id's receipt would stand: the UTC day inside a UUIDv7, or that of all other ids.
+create function rowcall.receipt_day(id uuid) returns date
+language sql immutable parallel safe
+return case
+    when id::text !~ '^.{14}7.{4}[89ab]' then '1970-01-01'::date
+    else (
+        to_timestamp(('x' || substr(id::text, 1, 8) || substr(id::text, 10, 4))::bit(48)::bigint / 1000.0)
+        at time zone 'UTC'
+    )::date
+end;
+
+-- A receipt's outcome in one word: done, or the error's.
+create function rowcall.outcome_word(outcome text) returns text
+language sql immutable parallel safe
+return case when outcome like '"result"%' then 'done' else substring(outcome from '^"error": *"(\w+)"') end;
+
 create function rowcall.refuse_change() returns trigger language plpgsql as $$
 begin
     raise exception 'rowcall.audit only grows: nothing in it is changed or deleted';

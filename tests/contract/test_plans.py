@@ -88,6 +88,14 @@ select
     day, md5('receipt-' || n)::uuid, '', '', '', 'infinity', '2026-01-01Z'::timestamptz + n * interval '1 minute', '',
     '[]', n
 from generate_series(1, 20000) as n, unnest(array['{TODAY}', '1970-01-01']::date[]) as day;
+insert into rowcall.dead_letters (
+    id, caller, args_hash, routing_key, method, reason, error, fingerprint, attempts, first_at, last_at, worker, state,
+    body, traceback
+)
+select
+    md5('receipt-' || n)::uuid, '', '', 'write.platform.get_node', 'platform.get_node', 'internal', 'Error: ' || n,
+    n % 100, 1, at, at, 'here:1', case when n <= 40 then 'open' else 'resolved' end, '', ''
+from generate_series(1, 20000) as n, lateral (select '2026-01-01Z'::timestamptz + n * interval '1 minute') as l (at);
 analyze;
 """
 
@@ -148,6 +156,28 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "rowcall.store_receipt": {"outcome": "", "events": None},
     "rowcall.fence_receipt": {"outcome": ""},
     "rowcall.delete_other_ids": {"before": "2026-01-01 00:10Z"},
+    "rowcall.keep_dead_letter": {
+        "id": md5(b"receipt-1", usedforsecurity=False).hexdigest(),
+        "caller": "",
+        "args_hash": "",
+        "routing_key": "",
+        "method": "",
+        "reason": "internal",
+        "error": "",
+        "fingerprint": "",
+        "attempts": 1,
+        "first_at": "2026-01-01Z",
+        "last_at": "2026-02-01Z",
+        "worker": "",
+        "body": "",
+        "traceback": "",
+    },
+    "rowcall.settle_dead_letters": {
+        "ids": [UUID(md5(f"receipt-{n}".encode(), usedforsecurity=False).hexdigest()) for n in range(32)],
+        "fenced": "",
+    },
+    "rowcall.settle_all_dead_letters": {"fenced": ""},
+    "rowcall.delete_dead_letters": {"before": "2026-01-01 00:10Z"},
     "platform.create_user": {"user_id": "new", "email": "new@example.com", "name": None},
     "platform.spend_credits": {"cost": 1, "metadata": {}},
     "platform.add_credits": {"reason": ""},

@@ -1,0 +1,50 @@
+-- name: keep_dead_letter
+-- Keep a letter, or renew what is kept of its call. The very same letter, delivered again, changes nothing: its call
+-- failed at the same moment.
+insert into rowcall.dead_letters as l (
+    id, caller, args_hash, routing_key, method, reason, error, fingerprint, attempts, first_at, last_at, worker,
+    body, traceback
+)
+values (
+    :id::uuid, :caller::text, :args_hash::bytea, :routing_key::text, :method::text, :reason::text, :error::text,
+    :fingerprint::text, :attempts::bigint, :first_at::timestamptz, :last_at::timestamptz, :worker::text,
+    :body::bytea, :traceback::bytea
+)
+on conflict on constraint dead_letters_call_key do update set
+    reason = excluded.reason,
+    error = excluded.error,
+    fingerprint = excluded.fingerprint,
+    attempts = l.attempts + excluded.attempts,
+    first_at = least(l.first_at, excluded.first_at),
+    last_at = greatest(l.last_at, excluded.last_at),
+    worker = excluded.worker,
+    traceback = excluded.traceback,
+    state = case when l.state in ('discarded', 'replaced') then l.state else 'open' end
+where l.last_at <> excluded.last_at;
+
+-- name: settle_dead_letters
+-- Letters of these ids end where their id has a receipt of the same caller: it ran, or may never run.
+update rowcall.dead_letters as l set
+    state = case when r.outcome = :fenced::text then 'fenced' else 'resolved' end,
+    outcome = rowcall.outcome_word(r.outcome)
+from rowcall.receipts as r
+where
+    l.id = any(:ids::uuid[]) and l.state in ('open', 'replaying')
+    and r.day = rowcall.receipt_day(coalesce(l.replay_id, l.id)) and r.id = coalesce(l.replay_id, l.id)
+    and r.caller = l.caller;
+
+-- name: settle_all_dead_letters
+-- The same for every letter that waits.
+update rowcall.dead_letters as l set
+    state = case when r.outcome = :fenced::text then 'fenced' else 'resolved' end,
+    outcome = rowcall.outcome_word(r.outcome)
+from rowcall.receipts as r
+where
+    l.state in ('open', 'replaying')
+    and r.day = rowcall.receipt_day(coalesce(l.replay_id, l.id)) and r.id = coalesce(l.replay_id, l.id)
+    and r.caller = l.caller;
+
+-- name: delete_dead_letters
+-- Forget the letters whose calls last failed before this moment.
+delete from rowcall.dead_letters
+where last_at < :before::timestamptz;

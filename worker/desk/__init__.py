@@ -1,0 +1,1 @@
+"""Dead letters where they are kept: found, understood, and run again."""
