@@ -50,6 +50,8 @@ class Message:
     redelivered: bool = False
     returned: bool = False
     properties: dict[str, str] = field(default_factory=dict)
+    headers: bytes = b""
+    """As they travel; ``decode_headers`` reads them."""
     size: int = 0
     parts: list[bytes] = field(default_factory=list)
 
@@ -135,7 +137,7 @@ class _Reader(asyncio.StreamReader):
         if message is None:
             return False
         if kind == HEADER:
-            message.size, message.properties = decode_header(buffer, start)
+            message.size, message.properties, message.headers = decode_header(buffer, start)
         elif kind == BODY:
             message.parts.append(buffer[start:end])
             message.size -= end - start

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
+
+from pamqp import decode
 
 UNREADABLE = "unreadable"
 """Stands among the properties read for the last one that is not UTF-8, and names it."""
@@ -56,16 +59,18 @@ def read_short(buffer: bytes, place: int) -> tuple[str, int]:
     return buffer[place + 1 : end].decode("utf-8", "replace"), end
 
 
-def decode_header(buffer: bytes, place: int) -> tuple[int, dict[str, str]]:
-    """A message's size and those of its properties that are text."""
+def decode_header(buffer: bytes, place: int) -> tuple[int, dict[str, str], bytes]:
+    """A message's size, those of its properties that are text, and its headers as they travel."""
     _, _, size, flags = _HEADER.unpack_from(buffer, place)
     place += _HEADER.size
     properties: dict[str, str] = {}
+    headers = b""
     for name, bit in _PROPERTIES:
         if not flags & (1 << bit):
             continue
         if name == "headers":
-            place += 4 + int.from_bytes(buffer[place : place + 4])
+            end = place + 4 + int.from_bytes(buffer[place : place + 4])
+            headers, place = buffer[place:end], end
         elif name in {"delivery_mode", "priority"}:
             place += 1
         elif name == "timestamp":
@@ -77,4 +82,12 @@ def decode_header(buffer: bytes, place: int) -> tuple[int, dict[str, str]]:
             except UnicodeDecodeError:
                 properties[UNREADABLE] = name
             place = end
-    return size, properties
+    return size, properties, headers
+
+
+def decode_headers(table: bytes) -> dict[str, Any]:
+    """A message's headers. ValueError where they are none: their sender writes them, and the broker lets much pass."""
+    try:
+        return decode.field_table(table)[1] if table else {}
+    except Exception as error:  # whatever the driver's reader stumbles over
+        raise ValueError(f"headers that cannot be read: {error!r}") from error

@@ -16,7 +16,7 @@ from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
 from rpc_client.frames import HotChannel, Message, Socket, _Reader
-from rpc_client.properties import encode_properties
+from rpc_client.properties import decode_headers, encode_properties
 
 TEXT = st.text(min_size=1, max_size=60)
 PROPERTIES = st.fixed_dictionaries(
@@ -149,6 +149,36 @@ def test_the_driver_hears_a_heartbeat_while_only_hot_frames_come():
         return await reader.read()
 
     assert asyncio.run(feed()) == pamqp.frame.marshal(Heartbeat(), 0)
+
+
+def received(properties: dict[str, Any]) -> Message:
+    messages: list[Message] = []
+
+    async def feed() -> None:
+        _Reader({1: HotChannel(messages.append)}).feed_data(delivery(1, 1, b"body", properties))
+
+    asyncio.run(feed())
+    return messages[0]
+
+
+def test_headers_are_read_when_somebody_asks():
+    headers = {"x-death": [{"reason": "expired", "count": 1}], "x-rowcall-error": "é"}
+
+    message = received({"headers": headers, "correlation_id": "c", "user_id": "me"})
+
+    assert decode_headers(message.headers) == headers
+    assert message.properties == {"correlation_id": "c", "user_id": "me"}
+    assert decode_headers(received({}).headers) == {}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [b"\0\0\0\x09\x03abcS", b"\0\0\0\x05\x02\xff\xffVV", b"\0\0\0\x03\x01a?", b"\0\0"],
+    ids=["cut", "no UTF-8", "unknown type", "no length"],
+)
+def test_headers_that_cannot_be_read_are_one_kind_of_error(table):
+    with pytest.raises(ValueError, match="headers that cannot be read"):
+        decode_headers(table)
 
 
 def test_a_callback_that_fails_takes_nobody_else_s_frames_along(caplog):
