@@ -202,6 +202,10 @@ class Socket(TransportFactory):
         """From now on the hot frames of this channel go there."""
         self._channels[channel] = hot
 
+    def give_back(self, channel: int) -> None:
+        """This channel is closed: its number may become another's."""
+        self._channels.pop(channel, None)
+
     @property
     def busy(self) -> bool:
         """Whether more waits for the socket than is good."""

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 import worker.lean  # noqa: F401 - before anything that imports what it keeps out
 from rpc_client.connection import SetupRefusedError
 from worker.app import run
+from worker.keys import KeysError
 from worker.logs import configure_logs
 from worker.migrations import MigrationError
 from worker.registry import RegistryError
@@ -43,7 +44,7 @@ def main() -> int:
     except ValidationError as error:
         print(f"rowcall worker: {explain(error)}", file=sys.stderr)
         return EX_CONFIG
-    except (RegistryError, StatementError, MigrationError, SetupRefusedError) as error:
+    except (RegistryError, StatementError, MigrationError, SetupRefusedError, KeysError) as error:
         print(f"rowcall worker: {error}", file=sys.stderr)
         return EX_CONFIG
     except (asyncpg.InvalidCatalogNameError, asyncpg.InvalidAuthorizationSpecificationError) as error:

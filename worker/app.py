@@ -16,7 +16,9 @@ from worker.consumer import Consumer
 from worker.database import Database
 from worker.events import Announcer
 from worker.health import serve_health
+from worker.keys import worker_keys
 from worker.migrations import migrate
+from worker.mover import Mover
 from worker.pipeline import Pipeline
 from worker.receipts import keep_partitions
 from worker.registry import find_families
@@ -40,16 +42,19 @@ async def run(settings: WorkerSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     families = find_families(settings.families)
     served = serve(families, settings)  # before the schema is touched: who cannot serve it shall not change it
+    keys = worker_keys(settings, [answer.method for answer in served.answers.values()])
     await migrate(settings, families)
     async with (
         Announcer(settings, {family.name: family for family in families}) as announcer,
         open_pipeline(settings, served, announcer) as (pipeline, database),
     ):
-        replies = Replies(settings)
-        consumer = Consumer(settings, pipeline, replies)
+        mover = Mover(settings, database, served.statements, keys)
+        replies = Replies(settings, keys)
+        consumer = Consumer(settings, pipeline, replies, mover.attach)
         async with (
             serve_health(settings, database, consumer, replies),
             _background(_keep_partitions(settings, database, served)),
+            _background(mover.run()),
         ):
             replies.link.start()
             consumer.link.start()

@@ -138,6 +138,13 @@ def identify(line: Line, origin: Origin, *, write: bool) -> str:
     return str(uuid4())
 
 
+def mark_of(line: bytes, origin: Origin) -> str:
+    """An id for a line that has none: the same whenever its message is delivered again."""
+    marks = [origin.caller, origin.reply_to, origin.correlation_id, origin.message_id]
+    digest = hashlib.blake2b(line, digest_size=16).hexdigest()
+    return str(uuid5(REQUEST_NAMESPACE, orjson.dumps([*marks, digest]).decode()))
+
+
 def day_of(request_id: str, *, now: float, retention_days: int) -> date:
     """The day under which a write's id is remembered. InvalidRequest for a UUIDv7 that is too old to be recognised."""
     if request_id[14] != "7" or request_id[19] not in "89ab":

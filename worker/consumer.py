@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from rpc_client.properties import UNREADABLE
 from rpc_client.wire import Names
 from worker import topology
 from worker.calls import Origin
-from worker.dead_letters import malformed
+from worker.dead_letters import DeadLetter
 from worker.pipeline import Answered
 from worker.replies import WORKER, Replies
 
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 CANCEL_S = 5.0
 MAX_CALLS_IN_HAND = 1024
 MAX_BYTES_IN_HAND = 16 << 20
+
+Attach = Callable[["AbstractConnection", Socket], None]
+"""Told of every new connection, once calls are taken over it: what else consumes there."""
 
 log = structlog.get_logger("rowcall.consumer")
 
@@ -48,6 +51,8 @@ class Delivery:
     channel: AbstractChannel
     socket: Socket
     tag: int
+    headers: bytes
+    """As they travel."""
     unreadable: str | None
     """The name of a property that is not UTF-8, as they have to be."""
 
@@ -71,6 +76,7 @@ class Delivery:
             channel=channel,
             socket=socket,
             tag=message.tag,
+            headers=message.headers,
             unreadable=known(UNREADABLE),
         )
 
@@ -96,11 +102,12 @@ class Delivery:
 class Consumer:
     """The consuming half of a worker: this connection only consumes and acknowledges."""
 
-    def __init__(self, settings: WorkerSettings, pipeline: Pipeline, replies: Replies) -> None:
+    def __init__(self, settings: WorkerSettings, pipeline: Pipeline, replies: Replies, attach: Attach) -> None:
         self._settings = settings
         self._names = Names(settings.prefix)
         self._pipeline = pipeline
         self._replies = replies
+        self._attach = attach
         self._running: set[asyncio.Task[None]] = set()
         self._parked: deque[Delivery] = deque()
         self._calls_in_hand = self._bytes_in_hand = 0
@@ -127,8 +134,9 @@ class Consumer:
         self._channel = channel
         self._tags = []
         for lane in topology.LANES:
-            consumed = await channel.basic_consume(self._names.queue(lane), _never)
+            consumed = await channel.basic_consume(self._names.queue(lane), never)
             self._tags.append(consumed.consumer_tag or "")
+        self._attach(connection, socket)
         log.info("consuming", queues=[self._names.queue(lane) for lane in topology.LANES])
 
     def _on_channel_closed(self, channel: AbstractChannel) -> None:
@@ -185,11 +193,11 @@ class Consumer:
         reply_to = delivery.origin.reply_to
         if delivery.unreadable is not None:
             log.warning("not run: a property of it is no text", property=delivery.unreadable)
-            yield Answered([], [malformed(delivery.body, f"its {delivery.unreadable} is not UTF-8; nothing was run")])
+            yield _unanswerable(delivery, f"its {delivery.unreadable} is not UTF-8; nothing was run")
             return
         if reply_to is not None and not self._names.accepts_replies(reply_to):
             log.warning("not run: its reply address is no reply queue", caller=delivery.origin.caller)
-            yield Answered([], [malformed(delivery.body, "reply_to is not a reply queue; nothing was run")])
+            yield _unanswerable(delivery, "reply_to is not a reply queue; nothing was run")
             return
         if reply_to is None and delivery.routing_key.startswith("read."):
             log.info("dropped: a read that nobody waits for")
@@ -228,5 +236,9 @@ class Consumer:
         self.link.socket.acknowledge_now()
 
 
-async def _never(_: DeliveredMessage) -> None:
+def _unanswerable(delivery: Delivery, why: str) -> Answered:
+    return Answered([], [DeadLetter(delivery.body, "malformed", why)])
+
+
+async def never(_: DeliveredMessage) -> None:
     """The driver wants a consumer; its messages come past it."""

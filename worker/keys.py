@@ -6,10 +6,29 @@ key opens, so keys are changed by putting a new one in front. Without keys thing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from worker.redaction import takes_secrets
+
+if TYPE_CHECKING:
+    from rpc_client.contract import Method
+    from worker.settings import WorkerSettings
 
 CLEAR = b"clear:"
 """Begins what was kept without a key; a token of Fernet cannot begin so."""
+
+
+QUEUE = "queue"
+"""The place of a dead letter that waits in RabbitMQ."""
+
+log = structlog.get_logger("rowcall.keys")
+
+
+class KeysError(Exception):
+    """The keys cannot be used, or there are none and there must be; the worker does not start."""
 
 
 class UnreadableError(Exception):
@@ -37,16 +56,43 @@ class KeyRing:
 
     def unseal(self, sealed: bytes, *, place: str) -> bytes:
         """What was sealed. UnreadableError when it cannot be had."""
-        from cryptography.fernet import InvalidToken
-
         if sealed.startswith(CLEAR):
             return _unbound(sealed[len(CLEAR) :], place)
         if self._ring is None:
             raise UnreadableError("it is sealed, and ROWCALL_ENCRYPTION_KEYS names no key")
+        from cryptography.fernet import InvalidToken
+
         try:
             return _unbound(self._ring.decrypt(sealed), place)
         except InvalidToken:
             raise UnreadableError("none of the keys in ROWCALL_ENCRYPTION_KEYS opens it") from None
+
+
+def key_ring(settings: WorkerSettings) -> KeyRing:
+    """The keys of ``ROWCALL_ENCRYPTION_KEYS``. KeysError, which says which is none, but never what it is."""
+    keys = [key.strip() for key in settings.encryption_keys.get_secret_value().split(",") if key.strip()]
+    for n, key in enumerate(keys, 1):
+        try:
+            KeyRing([key])
+        except ValueError:
+            raise KeysError(
+                f"ROWCALL_ENCRYPTION_KEYS: place {n} of {len(keys)} holds no key; `rowcall keys new` makes one"
+            ) from None
+    return KeyRing(keys)
+
+
+def worker_keys(settings: WorkerSettings, methods: Iterable[Method[..., Any]]) -> KeyRing:
+    """The keys for what a worker of these methods keeps. KeysError when they take secrets and there is no key."""
+    ring = key_ring(settings)
+    if ring.seals:
+        return ring
+    if secretive := sorted(method.name for method in methods if takes_secrets(method)):
+        raise KeysError(
+            f"secrets are taken by {', '.join(secretive)}, and a dead letter would keep them in the clear:"
+            " set ROWCALL_ENCRYPTION_KEYS; `rowcall keys new` makes a key"
+        )
+    log.warning("dead letters are kept in the clear", remedy="ROWCALL_ENCRYPTION_KEYS; `rowcall keys new` makes a key")
+    return ring
 
 
 def new_key() -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
+from pydantic_core import from_json
 
 from rpc_client import wire
 from rpc_client.errors import (
@@ -27,11 +28,12 @@ from rpc_client.errors import (
 from worker.admission import Admission, Refused
 from worker.answers import business_error
 from worker.calls import UUID_SHAPE, Call, Origin, Outcome, Result
-from worker.dead_letters import DeadLetter, exhausted, internal, malformed
+from worker.dead_letters import DeadLetter, error_text, traceback_text
 from worker.errors import Verdict, judge
 from worker.groups import Groups, run_alone
 from worker.logs import log_calls
 from worker.receipts import Receipts
+from worker.redaction import secrets_of, takes_secrets
 
 if TYPE_CHECKING:
     from worker.database import Database
@@ -90,7 +92,7 @@ class Pipeline:
             slots = self._admission.admit(lines, origin, routing_key)
         except InvalidRequest as error:
             log.info("refused", error=error.code, reason=error.details.get("reason"))
-            untold = [malformed(body, error.message)] if origin.reply_to is None else []
+            untold = [DeadLetter(body, "malformed", error_text(error))] if origin.reply_to is None else []
             yield Answered([wire.encode_reply(wire.only_id(body), wire.encode_error(error))], untold)
             return
         portions = self._groups.portions([slot for slot in slots if isinstance(slot, Call)])
@@ -114,7 +116,7 @@ class Pipeline:
         answered = Answered([])
         answered.replies += [self._reply(slot, answered.dead) for slot in slots]
         if origin.reply_to is None:
-            answered.dead += [letter for slot in slots if (letter := _untold(slot)) is not None]
+            answered.dead += [letter for slot in slots if (letter := self._untold(slot)) is not None]
         log_calls(
             [self._logged(slot) for slot in slots],
             ms=round((time.perf_counter() - started) * 1000, 2),
@@ -145,22 +147,49 @@ class Pipeline:
             return wire.encode_reply(slot.shown_id, result.text)
         if isinstance(result, RemoteError):
             if isinstance(result, Unavailable) and isinstance(slot, Call) and slot.maybe_repeat:
-                dead.append(exhausted(slot.line, result))
+                dead.append(self._letter(slot, "exhausted", result))
             return wire.encode_reply(slot.shown_id, wire.encode_error(result))
-        log.error("a bug", method=slot.method, id=slot.shown_id, exc_info=result)
+        where = traceback_text(result, self._secrets(slot))
+        log.error("a bug", **self._named(slot), exception=where)
         kept = isinstance(slot, Call) and slot.answer.method.lane == "write"
         if kept:
-            dead.append(internal(slot.line, result))
+            dead.append(self._letter(slot, "internal", result, where))
         told = "the call did not run and is kept for replay under this id" if kept else "the call did not run"
         return wire.encode_reply(slot.shown_id, wire.encode_error(InternalError(f"a bug on the worker's side; {told}")))
 
+    def _untold(self, slot: Call | Refused) -> DeadLetter | None:
+        """What is kept of a call that left nothing behind, and whose error nobody waits for."""
+        result = slot.result
+        if isinstance(result, InvalidRequest):
+            return self._letter(slot, "malformed", result)
+        if isinstance(result, DeadlineExceeded):
+            return self._letter(slot, "expired", result)
+        if isinstance(result, Unavailable) and isinstance(slot, Call) and slot.maybe_repeat:
+            return None  # kept already, as one that may have run
+        return self._letter(slot, "exhausted", result) if isinstance(result, Unavailable | ResultTooLarge) else None
+
+    def _letter(self, slot: Call | Refused, reason: str, error: Exception, where: str = "") -> DeadLetter:
+        request_id = slot.id if isinstance(slot, Call) else None
+        return DeadLetter(slot.line, reason, error_text(error, self._secrets(slot)), where, request_id)
+
+    def _secrets(self, slot: Call | Refused) -> tuple[str, ...]:
+        """What of this call nobody may read in an error."""
+        answer = self._served.answers.get(slot.method)
+        if answer is None or not takes_secrets(answer.method):
+            return ()
+        return secrets_of(answer.method, from_json(slot.line).get("args", {}))
+
     def _logged(self, slot: Call | Refused) -> dict[str, object]:
-        """What the log says of a call. Of a line that was refused, nothing that only its sender says."""
+        """What the log says of a call."""
+        return {**self._named(slot), "outcome": _word(slot.result)}
+
+    def _named(self, slot: Call | Refused) -> dict[str, str | None]:
+        """Which call it is. Of a line that was refused, nothing that only its sender says."""
         method, shown_id = slot.method, slot.shown_id
         if isinstance(slot, Refused):
             method = method if method in self._served.answers else "?"
             shown_id = shown_id if shown_id is not None and UUID_SHAPE.fullmatch(shown_id) else None
-        return {"method": method, "id": shown_id, "outcome": _word(slot.result)}
+        return {"method": method, "id": shown_id}
 
     async def _settled(self, calls: Sequence[Call]) -> Sequence[Call]:
         """Settle each call: by what is stored of it, or by what it does now, tried again while that can help."""
@@ -248,16 +277,6 @@ class Pipeline:
                 )
                 return Unavailable(f"whether {call.method} ran could not be looked up: the database is away")
         return DeadlineExceeded(f"{call.method} expired before it could run; it did not and will not")
-
-
-def _untold(slot: Call | Refused) -> DeadLetter | None:
-    """What is kept of a call that left nothing behind, and whose error nobody waits for."""
-    result = slot.result
-    if isinstance(result, InvalidRequest):
-        return malformed(slot.line, str(result))
-    if isinstance(result, Unavailable) and isinstance(slot, Call) and slot.maybe_repeat:
-        return None  # kept already, as one that may have run
-    return exhausted(slot.line, result) if isinstance(result, Unavailable | DeadlineExceeded | ResultTooLarge) else None
 
 
 def _word(result: Result | None) -> str:

@@ -24,6 +24,8 @@ from rpc_client.connection import Link, loss_as_error, open_channel
 from rpc_client.frames import HotChannel
 from rpc_client.properties import encode_properties, shortened
 from rpc_client.wire import Names
+from worker.calls import mark_of
+from worker.keys import QUEUE
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractConnection
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from worker.calls import Origin
     from worker.dead_letters import DeadLetter
+    from worker.keys import KeyRing
     from worker.settings import WorkerSettings
 
 WAIT_S = 5.0
@@ -65,8 +68,10 @@ class Parcel:
 class Replies:
     """The publishing half of a worker."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, keys: KeyRing) -> None:
         self._names = Names(settings.prefix)
+        self._caller = settings.caller
+        self._keys = keys
         self.link = Link(
             settings.amqp_urls,
             name=f"rowcall worker {WORKER} replies",
@@ -167,14 +172,15 @@ class Replies:
             self._sweeping = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
 
     async def bury(self, letter: DeadLetter, origin: Origin, routing_key: str) -> None:
-        """Put a dead letter into its queue and wait until the broker has it."""
+        """Put a dead letter into its queue, sealed, and wait until the broker has it."""
         headers = letter.headers(first_at=datetime.fromtimestamp(origin.received_at, UTC), worker=WORKER)
+        sealed = self._keys.seal(letter.body, place=QUEUE)
         with loss_as_error():
             async with asyncio.timeout(WAIT_S):
                 await self.link.up.wait()
                 assert self._dead is not None
                 await self._dead.basic_publish(
-                    letter.body,
+                    sealed,
                     exchange=self._names.dead,
                     routing_key=shortened(routing_key),
                     properties=Basic.Properties(
@@ -182,7 +188,13 @@ class Replies:
                         reply_to=origin.reply_to,
                         message_id=uuid4().hex,
                         delivery_mode=2,
-                        headers={**headers, "x-rowcall-caller": origin.caller},
+                        user_id=self._caller,
+                        headers={
+                            "x-rowcall-id": mark_of(letter.body, origin),
+                            **headers,
+                            "x-rowcall-caller": origin.caller,
+                            "x-rowcall-sealed": 1,
+                        },
                     ),
                     mandatory=True,
                 )

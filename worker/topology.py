@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MAX_MESSAGES = 100_000
 MAX_BYTES = 1 << 30
 DELIVERY_LIMIT = 20
+NO_LIMIT = 1_000_000_000
+"""A dead letter is never given up for having been delivered often: RabbitMQ 4 would drop it at the 21st time."""
 DAY_MS = 86_400_000
 DELETE_S = 30.0
 LANES = ("read", "write")
@@ -37,6 +39,7 @@ def queue_arguments(settings: WorkerSettings) -> dict[str, dict[str, Any]]:
         names.dead_letters: {
             "x-queue-type": "quorum",
             "x-message-ttl": settings.dead_letter_days * DAY_MS,
+            "x-delivery-limit": NO_LIMIT,
         },
         names.queue("read"): {"x-queue-type": settings.read_queue, **bounded},
         names.queue("write"): {

@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import uuid4
 
 import aio_pika
+import asyncpg
 from aio_pika.abc import AbstractIncomingMessage, AbstractQueue, AbstractRobustChannel
 
 from rpc_client.wire import Names
+from worker.keys import KeyRing
 from worker.settings import WorkerSettings
+
+TAKE = """
+delete from rowcall.dead_letters where number = (select min(number) from rowcall.dead_letters) returning *
+"""
 
 
 class Peer:
@@ -30,9 +37,6 @@ class Peer:
     async def reply(self) -> AbstractIncomingMessage:
         return await take(self.replies)
 
-    async def dead_letter(self) -> AbstractIncomingMessage:
-        return await take(await self.channel.get_queue(self.names.dead_letters))
-
 
 async def take(queue: AbstractQueue) -> AbstractIncomingMessage:
     """The next message of a queue, waiting for it at most 10 s."""
@@ -40,6 +44,18 @@ async def take(queue: AbstractQueue) -> AbstractIncomingMessage:
         while (message := await queue.get(fail=False, no_ack=True)) is None:
             await asyncio.sleep(0.02)
     return message
+
+
+async def dead_letter(sql: asyncpg.Connection, keys: KeyRing | None = None) -> dict[str, Any]:
+    """The next dead letter that a worker keeps, waiting for it at most 10 s; taken out of the table, and opened."""
+    ring = KeyRing([]) if keys is None else keys
+    async with asyncio.timeout(10):
+        while (row := await sql.fetchrow(TAKE)) is None:
+            await asyncio.sleep(0.02)
+    letter = dict(row)
+    letter["body"] = ring.unseal(letter["body"], place=f"letter/{letter['id']}")
+    letter["traceback"] = ring.unseal(letter["traceback"], place=f"traceback/{letter['id']}").decode()
+    return letter
 
 
 @contextlib.asynccontextmanager

@@ -24,7 +24,7 @@ SECTIONS = {
     for name in names.split(", ")
 }
 """What is said of each error."""
-REFUSALS = {"RegistryError", "StatementError", "MigrationError", "SetupRefusedError", "ServersUnavailable"}
+REFUSALS = {"RegistryError", "StatementError", "MigrationError", "SetupRefusedError", "ServersUnavailable", "KeysError"}
 LEVELS = {"warning", "error", "exception"}
 
 

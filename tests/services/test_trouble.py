@@ -157,4 +157,4 @@ async def test_a_write_that_nobody_waits_for_and_that_did_not_run_is_kept(settin
             sent, Origin("tests", None, None, None, redelivered=False), "write.accounts.deposit"
         )
 
-    assert [(letter.reason, letter.body) for letter in answered.dead] == [("exhausted", sent)]
+    assert [(letter.reason, letter.body) for letter in answered.dead] == [("expired", sent)]

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from rpc_client import ClientSettings
 from rpc_client.errors import CallFailed, RemoteError, RPCError
+from worker.keys import KeysError
 from worker.logs import quiet_drivers
 from worker.migrations import MigrationError
 from worker.registry import RegistryError
@@ -33,6 +34,7 @@ EXPECTED = (
     RegistryError,
     StatementError,
     MigrationError,
+    KeysError,
     ServersUnavailable,
     ValidationError,
     OSError,

@@ -1,0 +1,199 @@
+"""``Mover``: takes dead letters out of their queue into the database, where they are searched and kept.
+
+It lives on a channel of its own beside the calls, which never wait for it. A message leaves the queue only once its
+rows are committed; what cannot be kept now stays there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from rpc_client.connection import open_channel
+from rpc_client.errors import Unavailable
+from rpc_client.frames import HotChannel, Socket
+from rpc_client.wire import Names
+from worker import topology
+from worker.arrivals import Arrivals
+from worker.consumer import Delivery, never
+from worker.desk.store import KeptLetter, keep
+from worker.errors import Verdict, judge
+from worker.keys import KeyRing, UnreadableError
+
+if TYPE_CHECKING:
+    from aio_pika.abc import AbstractConnection
+    from aiormq.abc import AbstractChannel
+
+    from worker.database import Database
+    from worker.settings import WorkerSettings
+    from worker.statements import Statement
+
+PREFETCH = 16
+LETTERS = 64
+"""So many make a transaction, or those of one message: sealing more at once would keep calls waiting."""
+FIRST_PAUSE_S, LAST_PAUSE_S = 0.1, 5.0
+HELD_S = 30.0
+"""What cannot be kept goes back after this long: another worker, or a mended one, may know better."""
+AGAIN_S = 1.0
+OWN_FAULT = {"22", "23", "54"}
+"""The classes of SQLSTATE that say something is wrong with a value."""
+
+log = structlog.get_logger("rowcall.mover")
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A message, and what is to be kept of it."""
+
+    delivery: Delivery
+    letters: list[KeptLetter]
+    whole: bool = False
+    """Its bytes are kept as they came."""
+
+
+class Mover:
+    """Moves dead letters, as long as ``run`` runs."""
+
+    def __init__(
+        self, settings: WorkerSettings, database: Database, statements: Mapping[str, Statement], keys: KeyRing
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._statements = statements
+        self._keys = keys
+        self._arrivals = Arrivals(settings, keys)
+        self._waiting: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._consuming: asyncio.Task[None] | None = None
+        self._handing_back: set[asyncio.Task[None]] = set()
+
+    def attach(self, connection: AbstractConnection, socket: Socket) -> None:
+        """From now on, take letters over this connection. What goes wrong there is no trouble of the calls."""
+        self._detach()
+        self._consuming = asyncio.create_task(self._consume(connection, socket))
+
+    def _detach(self) -> None:
+        if self._consuming is not None:
+            self._consuming.cancel()
+
+    async def _consume(self, connection: AbstractConnection, socket: Socket) -> None:
+        """Keep a channel open as long as the connection is."""
+        while not connection.is_closed:
+            try:
+                channel = await self._open(connection, socket)
+                await asyncio.wait([channel.closing])
+                socket.give_back(channel.number)
+                await asyncio.sleep(AGAIN_S)
+                await topology.declare(connection, self._settings)  # should somebody have deleted the queue
+            except Exception as error:  # noqa: BLE001 - whatever it is, the answer is to try again
+                if not connection.is_closed:
+                    log.warning("dead letters cannot be taken from their queue; trying again", error=repr(error))
+                await asyncio.sleep(AGAIN_S)
+
+    async def _open(self, connection: AbstractConnection, socket: Socket) -> AbstractChannel:
+        channel = await open_channel(connection, confirms=False)
+        channel.on_consumer_cancel_callbacks.add(lambda _: channel.close())
+        take = self._waiting.put_nowait
+        # The driver would give up the connection for a message whose sender put into it what is no text.
+        socket.take_over(channel.number, HotChannel(lambda message: take(Delivery.of(message, channel, socket))))
+        await channel.basic_qos(prefetch_count=PREFETCH)
+        await channel.basic_consume(Names(self._settings.prefix).dead_letters, never)
+        return channel
+
+    async def run(self) -> None:
+        """Move what comes, until cancelled. What is not committed by then comes again."""
+        try:
+            while True:
+                await self._keep(await self._next())
+        finally:
+            self._detach()
+
+    async def _next(self) -> list[Parcel]:
+        """What waits, up to a transaction's worth."""
+        parcels = self._read(await self._waiting.get())
+        while not self._waiting.empty() and sum(len(parcel.letters) for parcel in parcels) < LETTERS:
+            parcels += self._read(self._waiting.get_nowait())
+        return parcels
+
+    def _read(self, delivery: Delivery) -> list[Parcel]:
+        if delivery.channel.is_closed:
+            return []
+        try:
+            origin, key = delivery.origin, delivery.routing_key
+            return [Parcel(delivery, self._arrivals.read(delivery.body, delivery.headers, key, origin))]
+        except UnreadableError as error:
+            log.error("a dead letter cannot be opened and stays in its queue", why=str(error))  # noqa: TRY400
+            self._hold(delivery)
+            return []
+        except Exception as error:  # noqa: BLE001 - whatever somebody sent, its bytes can be kept
+            return [self._as_it_came(delivery, error)]
+
+    def _as_it_came(self, delivery: Delivery, error: Exception) -> Parcel:
+        log.error("a dead letter could not be read and is kept as it came", **_described(error))
+        return Parcel(delivery, self._arrivals.whole(delivery.body, delivery.routing_key, delivery.origin), whole=True)
+
+    async def _keep(self, parcels: list[Parcel]) -> None:
+        """Commit, then acknowledge; wait while the database is away. What a lost connection brought comes again."""
+        pause = FIRST_PAUSE_S
+        while parcels := [parcel for parcel in parcels if not parcel.delivery.channel.is_closed]:
+            try:
+                await self._store([letter for parcel in parcels for letter in parcel.letters])
+            except Exception as error:  # noqa: BLE001 - judged
+                if not _passes(error):
+                    return await self._keep_apart(parcels, error)
+                if pause == FIRST_PAUSE_S:
+                    log.warning("dead letters wait in their queue for the database", error=repr(error))
+                await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+                pause = min(pause * 2, LAST_PAUSE_S)
+            else:
+                for parcel in parcels:
+                    parcel.delivery.acknowledge()
+                return None
+        return None
+
+    async def _store(self, letters: list[KeptLetter]) -> None:
+        async with self._database.connection(self._settings.acquire_s) as connection:
+            await keep(connection, self._statements, self._keys, letters)
+        log.info("dead letters kept", letters=len(letters))
+
+    async def _keep_apart(self, parcels: list[Parcel], error: Exception) -> None:
+        """Something is wrong with one of them: it shall not keep the others back, nor be lost."""
+        if len(parcels) > 1:
+            for parcel in parcels:
+                await self._keep([parcel])
+        elif not parcels[0].whole and _is_its_own_fault(error):
+            await self._keep([self._as_it_came(parcels[0].delivery, error)])
+        else:
+            log.error("a dead letter cannot be kept and stays in its queue", **_described(error))
+            self._hold(parcels[0].delivery)
+
+    def _hold(self, delivery: Delivery) -> None:
+        """Leave it unsettled for a while, so that others pass, and hand it back then."""
+
+        async def hand_back() -> None:
+            await asyncio.sleep(HELD_S)
+            await delivery.hand_back()
+
+        task = asyncio.create_task(hand_back())
+        self._handing_back.add(task)
+        task.add_done_callback(self._handing_back.discard)
+
+
+def _passes(error: Exception) -> bool:
+    found = judge(error)
+    return isinstance(found, Unavailable) or found in {Verdict.TRANSIENT, Verdict.TIMEOUT}
+
+
+def _is_its_own_fault(error: Exception) -> bool:
+    state = getattr(error, "sqlstate", None)
+    return state is None or state[:2] in OWN_FAULT
+
+
+def _described(error: Exception) -> dict[str, str]:
+    """An error without its words, which may quote what was sent."""
+    return {"error": type(error).__name__, "exception": "".join(traceback.format_tb(error.__traceback__))}
