@@ -85,7 +85,8 @@ class StoryRead:
             try:
                 result = await self.story(session, **call.arguments)
             except RemoteError as error:
-                raise allowed(self.method, error) from error
+                check_declared(self.method, error)
+                raise
         return [Outcome(encode_result(_bounded(self.method, write_result(self.method, result), self.max_bytes)))]
 
 
@@ -116,7 +117,8 @@ class StoryWrite:
             business = business_error(self.method, error)
             if business is not None:
                 return encode_error(business)
-            raise allowed(self.method, error) from error
+            check_declared(self.method, error)
+            raise
 
     async def _receipt(self, call: Call, transaction: Transaction, text: str) -> Outcome:
         row = await transaction.store_receipt(
@@ -125,11 +127,12 @@ class StoryWrite:
         return Outcome(text, row["events"], row["seq"], row["at"])
 
 
-def allowed(method: Method[..., Any], error: Exception) -> Exception:
-    """The error, if a story may raise it; else that this is a bug: the contract does not say it."""
-    if not isinstance(error, RemoteError) or isinstance(error, (*method.raises, *ANYWHERE)):
-        return error
-    return RuntimeError(f"{method.name} raised {error.code}, which its contract does not declare: {error}")
+def check_declared(method: Method[..., Any], error: Exception) -> None:
+    """RuntimeError, a bug, when this is an answer that the contract does not declare."""
+    declared = not isinstance(error, RemoteError) or isinstance(error, (*method.raises, *ANYWHERE))
+    if not declared:
+        code = type(error).__name__
+        raise RuntimeError(f"{method.name} raised {code}, which its contract does not declare: {error}") from error
 
 
 def _check_declared(method: Method[..., Any], events: Sequence[Mapping[str, Any]]) -> None:
