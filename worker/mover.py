@@ -7,9 +7,10 @@ rows are committed; what cannot be kept now stays there.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import traceback
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -85,9 +86,8 @@ class Mover:
         """Keep a channel open as long as the connection is."""
         while not connection.is_closed:
             try:
-                channel = await self._open(connection, socket)
-                await asyncio.wait([channel.closing])
-                socket.give_back(channel.number)
+                async with self._channel(connection, socket) as channel:
+                    await self._until_lost(channel)
                 await asyncio.sleep(AGAIN_S)
                 await topology.declare(connection, self._settings)  # should somebody have deleted the queue
             except Exception as error:  # noqa: BLE001 - whatever it is, the answer is to try again
@@ -95,15 +95,31 @@ class Mover:
                     log.warning("dead letters cannot be taken from their queue; trying again", error=repr(error))
                 await asyncio.sleep(AGAIN_S)
 
-    async def _open(self, connection: AbstractConnection, socket: Socket) -> AbstractChannel:
+    @contextlib.asynccontextmanager
+    async def _channel(self, connection: AbstractConnection, socket: Socket) -> AsyncIterator[AbstractChannel]:
         channel = await open_channel(connection, confirms=False)
-        channel.on_consumer_cancel_callbacks.add(lambda _: channel.close())
         take = self._waiting.put_nowait
         # The driver would give up the connection for a message whose sender put into it what is no text.
         socket.take_over(channel.number, HotChannel(lambda message: take(Delivery.of(message, channel, socket))))
-        await channel.basic_qos(prefetch_count=PREFETCH)
+        try:
+            await channel.basic_qos(prefetch_count=PREFETCH)
+            yield channel
+        finally:
+            socket.give_back(channel.number)
+            if not channel.is_closed:
+                await channel.close()
+
+    async def _until_lost(self, channel: AbstractChannel) -> None:
+        """Consume until the channel closes, or the broker cancels that because the queue is gone."""
+        cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def on_cancelled(_: object) -> None:
+            if not cancelled.done():
+                cancelled.set_result(None)
+
+        channel.on_consumer_cancel_callbacks.add(on_cancelled)
         await channel.basic_consume(Names(self._settings.prefix).dead_letters, never)
-        return channel
+        await asyncio.wait([channel.closing, cancelled], return_when=asyncio.FIRST_COMPLETED)
 
     async def run(self) -> None:
         """Move what comes, until cancelled. What is not committed by then comes again."""
