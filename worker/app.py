@@ -14,6 +14,7 @@ import structlog
 from worker.checks import check_schema
 from worker.consumer import Consumer
 from worker.database import Database
+from worker.desk.store import forget
 from worker.events import Announcer
 from worker.health import serve_health
 from worker.keys import worker_keys
@@ -101,13 +102,13 @@ async def _background(work: Coroutine[object, object, None]) -> AsyncIterator[No
 
 
 async def _keep_partitions(settings: WorkerSettings, database: Database, served: Served) -> None:
-    """Every hour, the receipts' partitions of the days to come."""
+    """Every hour, the receipts' partitions of the days to come; and dead letters past their time are forgotten."""
     while True:
         await asyncio.sleep(PARTITIONS_EVERY_S)
         try:
             async with database.connection(settings.acquire_s) as connection:
-                await keep_partitions(
-                    connection, served.statements, now=datetime.now(UTC), retention_days=settings.retention_days
-                )
+                now = datetime.now(UTC)
+                await keep_partitions(connection, served.statements, now=now, retention_days=settings.retention_days)
+                await forget(connection, served.statements, now=now, table_days=settings.dead_letter_table_days)
         except Exception:
             log.exception("the receipts' partitions could not be kept; trying again in an hour")

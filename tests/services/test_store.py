@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from worker.calls import day_of
-from worker.desk.store import KeptLetter, keep
+from worker.desk.store import KeptLetter, forget, keep
 from worker.keys import KeyRing, new_key
 from worker.receipts import FENCED, keep_partitions
 from worker.served import Served
@@ -170,3 +170,13 @@ async def test_a_letter_ends_before_the_receipt_that_says_so_is_forgotten(shelf:
 
     assert await shelf.sql.fetchval("select count(*) from rowcall.receipts") == 0
     assert [row["state"] for row in await shelf.rows()] == ["resolved"]
+
+
+async def test_letters_are_forgotten_by_the_moment_their_call_last_failed(shelf: Shelf):
+    old, failed_again = letter(), letter()
+    await shelf.keep(old, failed_again)
+    await shelf.keep(replace(failed_again, last_at=AT + timedelta(days=60)))
+
+    await forget(shelf.sql, shelf.statements, now=AT + timedelta(days=91), table_days=90)
+
+    assert [str(row["id"]) for row in await shelf.rows()] == [failed_again.id]

@@ -147,14 +147,3 @@ async def test_a_write_that_committed_unheard_is_answered_and_announced_all_the_
 
     assert [event.data.get("balance") for event in worker.events] == [None, 1, 6]
     assert await sql.fetchval("select balance from accounts.accounts") == 6
-
-
-async def test_a_write_that_nobody_waits_for_and_that_did_not_run_is_kept(settings, postgres_url):
-    async with local_worker(postgres_url, [accounts_family], settings=settings) as worker:
-        sent = line("accounts.deposit", {"account_id": "a-1", "amount": 5}, left_s=-1)
-
-        answered = await worker.pipeline.answer(
-            sent, Origin("tests", None, None, None, redelivered=False), "write.accounts.deposit"
-        )
-
-    assert [(letter.reason, letter.body) for letter in answered.dead] == [("expired", sent)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from worker.database import Connection
 from worker.keys import KeyRing
@@ -52,6 +52,14 @@ async def keep(
         await connection.executemany(statement.sql, rows)
         ids = list({letter.id for letter in ordered})
         await connection.execute(settle.sql, *settle.bind({"ids": ids, "fenced": FENCED}))
+
+
+async def forget(
+    connection: Connection, statements: Mapping[str, Statement], *, now: datetime, table_days: int
+) -> None:
+    """Delete the letters whose calls last failed longer ago than they are kept, settled or not."""
+    delete = statements["rowcall.delete_dead_letters"]
+    await connection.execute(delete.sql, *delete.bind({"before": now - timedelta(days=table_days)}))
 
 
 def _columns(letter: KeptLetter, keys: KeyRing) -> dict[str, object]:
