@@ -48,3 +48,17 @@ where
 -- Forget the letters whose calls last failed before this moment.
 delete from rowcall.dead_letters
 where last_at < :before::timestamptz;
+
+-- name: list_sealed
+-- What is sealed of the next letters, in the order of their numbers, and the last number there is.
+select l.number, l.id, l.body, l.traceback, (select max(m.number) from rowcall.dead_letters as m) as last
+from rowcall.dead_letters as l
+where l.number > :after::bigint
+order by l.number
+limit :rows::int;
+
+-- name: reseal_dead_letter
+-- Put what is sealed anew in the place of what it was made of, unless that was renewed meanwhile.
+update rowcall.dead_letters
+set body = :body::bytea, traceback = :traceback::bytea
+where number = :number::bigint and body = :old_body::bytea and traceback = :old_traceback::bytea;

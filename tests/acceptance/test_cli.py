@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 
 from rpc_client import AsyncClient
 from tests.conftest import environment
@@ -204,6 +205,10 @@ async def test_up_writes_the_addresses_that_the_other_commands_read(rowcall, set
         assert database == written["ROWCALL_PREFIX"].replace("-", "_")
         assert (await rowcall("down")).code == 0
         assert not (tmp_path / ".rowcall" / "env").exists()
+        assert written["ROWCALL_ENCRYPTION_KEYS"] not in ran.out
+        again = await rowcall("up", ROWCALL_POSTGRES_URL=servers.postgres_url)
+        assert again.code == 0, again.err
+        assert dict(dotenv_values(tmp_path / ".rowcall" / "env")) == written
     finally:
         await drop_database(servers.postgres_url, database)
 

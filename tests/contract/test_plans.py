@@ -177,6 +177,8 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
         "fenced": "",
     },
     "rowcall.settle_all_dead_letters": {"fenced": ""},
+    "rowcall.list_sealed": {"after": 10_000},
+    "rowcall.reseal_dead_letter": {"number": 1, "body": "", "traceback": "", "old_body": "", "old_traceback": ""},
     "rowcall.delete_dead_letters": {"before": "2026-01-01 00:10Z"},
     "platform.create_user": {"user_id": "new", "email": "new@example.com", "name": None},
     "platform.spend_credits": {"cost": 1, "metadata": {}},

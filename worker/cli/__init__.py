@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rpc_client import __version__
-from worker.cli import calls, configuration, demo, graphs, methods, scaffold, servers, serving
+from worker.cli import calls, configuration, demo, graphs, keys, methods, scaffold, servers, serving
 from worker.cli.console import Commands
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command("call")(calls.call)
 app.command("config")(configuration.config)
 app.command("demo")(demo.demo)
 app.add_typer(graphs.app, name="graphs")
+app.add_typer(keys.app, name="keys")
 app.add_typer(scaffold.app, name="new")
 
 
