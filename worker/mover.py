@@ -10,13 +10,14 @@ import asyncio
 import contextlib
 import random
 import traceback
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
+from aiormq.exceptions import AMQPError
 
-from rpc_client.connection import open_channel
+from rpc_client.connection import loss_as_error, open_channel
 from rpc_client.errors import Unavailable
 from rpc_client.frames import HotChannel, Socket
 from rpc_client.wire import Names
@@ -36,11 +37,12 @@ if TYPE_CHECKING:
     from worker.statements import Statement
 
 PREFETCH = 16
-LETTERS = 64
+LETTERS, BYTES = 64, 1 << 20
 """So many make a transaction, or those of one message: sealing more at once would keep calls waiting."""
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.1, 5.0
 HELD_S = 30.0
 """What cannot be kept goes back after this long: another worker, or a mended one, may know better."""
+MAX_HELD = 1024
 AGAIN_S = 1.0
 OWN_FAULT = {"22", "23", "54"}
 """The classes of SQLSTATE that say something is wrong with a value."""
@@ -65,13 +67,15 @@ class Mover:
         self, settings: WorkerSettings, database: Database, statements: Mapping[str, Statement], keys: KeyRing
     ) -> None:
         self._settings = settings
+        self._queue = Names(settings.prefix).dead_letters
         self._database = database
         self._statements = statements
         self._keys = keys
         self._arrivals = Arrivals(settings, keys)
         self._waiting: asyncio.Queue[Delivery] = asyncio.Queue()
         self._consuming: asyncio.Task[None] | None = None
-        self._handing_back: set[asyncio.Task[None]] = set()
+        self._held: set[asyncio.Task[None]] = set()
+        """One for every message that stays in the queue for now."""
 
     def attach(self, connection: AbstractConnection, socket: Socket) -> None:
         """From now on, take letters over this connection. What goes wrong there is no trouble of the calls."""
@@ -118,7 +122,7 @@ class Mover:
                 cancelled.set_result(None)
 
         channel.on_consumer_cancel_callbacks.add(on_cancelled)
-        await channel.basic_consume(Names(self._settings.prefix).dead_letters, never)
+        await channel.basic_consume(self._queue, never)
         await asyncio.wait([channel.closing, cancelled], return_when=asyncio.FIRST_COMPLETED)
 
     async def run(self) -> None:
@@ -132,7 +136,7 @@ class Mover:
     async def _next(self) -> list[Parcel]:
         """What waits, up to a transaction's worth."""
         parcels = self._read(await self._waiting.get())
-        while not self._waiting.empty() and sum(len(parcel.letters) for parcel in parcels) < LETTERS:
+        while not self._waiting.empty() and _has_room(parcels):
             parcels += self._read(self._waiting.get_nowait())
         return parcels
 
@@ -190,14 +194,28 @@ class Mover:
 
     def _hold(self, delivery: Delivery) -> None:
         """Leave it unsettled for a while, so that others pass, and hand it back then."""
+        self._spawn(self._hand_back(delivery))
+        if len(self._held) % PREFETCH == 0 and len(self._held) <= MAX_HELD:
+            self._spawn(self._widen(delivery.channel))  # everything that may be in our hands is held
 
-        async def hand_back() -> None:
-            await asyncio.sleep(HELD_S)
-            await delivery.hand_back()
+    async def _hand_back(self, delivery: Delivery) -> None:
+        await asyncio.sleep(HELD_S)
+        await delivery.hand_back()
 
-        task = asyncio.create_task(hand_back())
-        self._handing_back.add(task)
-        task.add_done_callback(self._handing_back.discard)
+    async def _widen(self, channel: AbstractChannel) -> None:
+        """Take as many more: each consumer of a channel has a prefetch of its own."""
+        with contextlib.suppress(AMQPError, OSError), loss_as_error():
+            await channel.basic_consume(self._queue, never)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._held.add(task)
+        task.add_done_callback(self._held.discard)
+
+
+def _has_room(parcels: list[Parcel]) -> bool:
+    letters = sum(len(parcel.letters) for parcel in parcels)
+    return letters < LETTERS and sum(len(parcel.delivery.body) for parcel in parcels) < BYTES
 
 
 def _passes(error: Exception) -> bool:

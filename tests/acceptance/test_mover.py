@@ -19,12 +19,14 @@ from pamqp.commands import Basic
 
 from accounts import AsyncAccounts
 from rpc_client import AsyncClient, ClientSettings
+from tests.acceptance.bad_input.row import Bytes
 from tests.acceptance.broker import Peer, connected_peer, dead_letter, take
 from tests.conftest import NAMED, environment
 from tests.proxy import proxied
 from worker import topology
 from worker.__main__ import EX_CONFIG
 from worker.keys import KeyRing, new_key
+from worker.mover import PREFETCH
 from worker.settings import WorkerSettings
 
 DEPOSIT = "write.accounts.deposit"
@@ -224,8 +226,9 @@ async def test_while_the_database_is_away_letters_wait_and_none_is_lost(peer: Pe
 
 
 async def test_letters_that_cannot_be_kept_now_let_the_others_pass_and_stay(peer: Peer, start_worker, sql):
-    sealed, good = call(), call()
-    await bury(peer, sealed, keys=KeyRing([new_key()]))
+    good, stuck = call(), 2 * PREFETCH + 1
+    for _ in range(stuck):
+        await bury(peer, call(), keys=KeyRing([new_key()]))
     await bury(peer, good)
 
     worker = await start_worker(ROWCALL_ENCRYPTION_KEYS=KEY)
@@ -234,11 +237,11 @@ async def test_letters_that_cannot_be_kept_now_let_the_others_pass_and_stay(peer
 
     assert kept.keys() == {id_of(good)}
     assert "a dead letter cannot be opened and stays in its queue" in worker.log.read_text()
-    await waiting(peer, 1)
+    await waiting(peer, stuck)
 
 
 async def test_whatever_lies_in_the_queue_is_kept_and_calls_go_on(peer: Peer, start_worker, settings, sql):
-    odd = {"correlation_id": "c", "user_id": "guest"}
+    odd = {"correlation_id": Bytes("\xff"), "user_id": "guest", "headers": {Bytes("\xff"): "no UTF-8"}}
     bodies = [b"garbage", b"", b"\n".join([b"{}"] * 65), b'{"method":"\\u0000","args":{}}', call(args=[]), b"\xff\0"]
     channel = await peer.channel.get_underlay_channel()
     for body in bodies:
