@@ -59,6 +59,8 @@ async def run(settings: WorkerSettings) -> None:
         ):
             replies.link.start()
             consumer.link.start()
+            if not keys.seals:
+                log.warning("dead letters are kept in the clear", remedy="ROWCALL_ENCRYPTION_KEYS: `rowcall keys new`")
             log.info("started", families=[family.name for family in families], methods=len(served.answers))
             await _until_stopped(stop, consumer)
             await consumer.drain()

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from worker.redaction import takes_secrets
 
 if TYPE_CHECKING:
@@ -19,12 +17,8 @@ if TYPE_CHECKING:
 
 CLEAR = b"clear:"
 """Begins what was kept without a key; a token of Fernet cannot begin so."""
-
-
 QUEUE = "queue"
 """The place of a dead letter that waits in RabbitMQ."""
-
-log = structlog.get_logger("rowcall.keys")
 
 
 class KeysError(Exception):
@@ -105,7 +99,6 @@ def worker_keys(settings: WorkerSettings, methods: Iterable[Method[..., Any]]) -
             f"secrets are taken by {', '.join(secretive)}, and a dead letter would keep them in the clear:"
             " set ROWCALL_ENCRYPTION_KEYS; `rowcall keys new` makes a key"
         )
-    log.warning("dead letters are kept in the clear", remedy="ROWCALL_ENCRYPTION_KEYS; `rowcall keys new` makes a key")
     return ring
 
 

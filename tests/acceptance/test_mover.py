@@ -308,3 +308,11 @@ async def test_a_worker_trusted_with_secrets_does_not_start_without_a_key_that_s
     assert remedy in told.decode()
     assert told.count(b"\n") == 1
     assert b"no-key-at-all" not in told
+
+
+async def test_a_worker_without_a_key_says_once_that_it_keeps_letters_in_the_clear(start_worker):
+    without, sealing = await start_worker(), await start_worker(ROWCALL_ENCRYPTION_KEYS=KEY)
+
+    told = [worker.log.read_text().count('"dead letters are kept in the clear"') for worker in (without, sealing)]
+
+    assert told == [1, 0]
