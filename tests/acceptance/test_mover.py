@@ -233,7 +233,7 @@ async def test_letters_that_cannot_be_kept_now_let_the_others_pass_and_stay(peer
 
     worker = await start_worker(ROWCALL_ENCRYPTION_KEYS=KEY)
     kept = await rows(sql, 1)
-    await worker.stop()
+    assert await worker.stop() == 0
 
     assert kept.keys() == {id_of(good)}
     assert "a dead letter cannot be opened and stays in its queue" in worker.log.read_text()
