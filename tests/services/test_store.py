@@ -131,15 +131,15 @@ async def test_the_same_id_of_another_caller_or_with_other_arguments_is_another_
     assert len(await shelf.rows()) == 3
 
 
-@pytest.mark.parametrize("request_id", [uuid7(), str(uuid4())], ids=["with its day", "without"])
 @pytest.mark.parametrize(
-    ("outcome", "ends"),
+    ("request_id", "outcome", "ends"),
     [
-        ('"result":5}', ("resolved", "done")),
-        ('"error":"Conflict","message":""}', ("resolved", "Conflict")),
-        ('"error": "InsufficientCredits"}', ("resolved", "InsufficientCredits")),
-        (FENCED, ("fenced", "Conflict")),
+        (str(uuid4()), '"result":5}', ("resolved", "done")),
+        (uuid7(), '"error":"Conflict","message":""}', ("resolved", "Conflict")),
+        (uuid7(), '"error": "InsufficientCredits"}', ("resolved", "InsufficientCredits")),
+        (str(uuid4()), FENCED, ("fenced", "Conflict")),
     ],
+    ids=["a result", "an error", "an error of one statement", "a fence"],
 )
 async def test_a_letter_whose_id_has_a_receipt_ends_at_once(shelf: Shelf, request_id: str, outcome: str, ends: Any):
     kept = replace(LETTER, id=request_id)
