@@ -19,7 +19,7 @@ class Login(Record):
 class Vault(Service, name="vault"):
     """Methods that fail."""
 
-    @write
+    @write(emits=[])
     async def log_in(self, login: Login, token: Annotated[str, Secret()]) -> int:
         """Fails, and says of what in every way there is."""
 
