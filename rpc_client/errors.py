@@ -179,7 +179,10 @@ class ResultTooLarge(RemoteError):
 
 
 class InternalError(RemoteError):
-    """A bug on the worker's side; the call did not run. A write is kept as a dead letter and may be replayed."""
+    """A bug on the worker's side; the call did not run, or the message says that an earlier attempt at it may have run.
+
+    A write is kept as a dead letter and may be replayed. A fence forbids that: ``client.outcome(id, fence=True)``.
+    """
 
 
 def leave_behind(interruption: BaseException, *, request_id: str, method: str) -> None:

@@ -151,10 +151,11 @@ class Pipeline:
             return wire.encode_reply(slot.shown_id, wire.encode_error(result))
         where = traceback_text(result, self._secrets(slot))
         log.error("a bug", **self._named(slot), exception=where)
-        kept = isinstance(slot, Call) and slot.answer.method.lane == "write"
-        if kept:
+        told = "the call did not run"
+        if isinstance(slot, Call) and slot.answer.method.lane == "write":
             dead.append(self._letter(slot, "internal", result, where))
-        told = "the call did not run and is kept for replay under this id" if kept else "the call did not run"
+            told = "whether the call ran before is not known; it" if slot.maybe_repeat else f"{told} and"
+            told += " is kept for replay under this id"
         return wire.encode_reply(slot.shown_id, wire.encode_error(InternalError(f"a bug on the worker's side; {told}")))
 
     def _untold(self, slot: Call | Refused) -> DeadLetter | None:
@@ -195,13 +196,14 @@ class Pipeline:
         """Settle each call: by what is stored of it, or by what it does now, tried again while that can help."""
         await self._recall([call for call in calls if call.maybe_repeat])
         now = time.time()
-        fresh = [call for call in calls if call.result is None and call.expires_at > now]
+        unknown = [call for call in calls if call.result is None]
+        fresh = [call for call in unknown if call.expires_at > now]
         if fresh:
             await self._groups.run(fresh)
         for call in fresh:
             if isinstance(call.result, Outcome):
                 self._announcer.announce(call, call.result)
-        unsettled = [call for call in calls if not isinstance(call.result, Outcome | RemoteError)]
+        unsettled = [call for call in unknown if not _is_true(call)]
         if unsettled:
             await asyncio.gather(*(self._until_settled(call) for call in unsettled))
         return calls
@@ -232,7 +234,8 @@ class Pipeline:
                 if found is not None:
                     call.result = found if isinstance(found, Outcome) else await self._settle(call, found)
                 if call.result is None and call.left_s <= 0:
-                    call.result = await self._expired(call)
+                    expired = DeadlineExceeded(f"{call.method} expired before it could run; it did not and will not")
+                    call.result = await self._ruled_out(call, expired)
                 if isinstance(call.result, Outcome) and (call.maybe_repeat or isinstance(found, Outcome)):
                     self._announcer.announce(call, call.result)
                 if call.result is not None:
@@ -264,19 +267,27 @@ class Pipeline:
         if verdict in {Verdict.TIMEOUT, Verdict.TRANSIENT}:
             call.maybe_repeat = call.answer.method.lane == "write"
             return None
-        return verdict if isinstance(verdict, RemoteError) else error
+        if call.maybe_repeat and isinstance(error, Unavailable):
+            return None  # nothing can be learnt of it now; while it has time, that may change
+        return await self._ruled_out(call, verdict) if isinstance(verdict, RemoteError) else error
 
-    async def _expired(self, call: Call) -> Result:
-        """The answer to a call whose time is up. One that may have run is fenced first, so that the answer is true."""
-        if call.maybe_repeat:
-            try:
-                return (await self._receipts.fence(call)).answer_to(call)
-            except Exception as error:  # noqa: BLE001 - whatever kept it from being known
-                log.warning(
-                    "an outcome could not be looked up", method=call.method, id=call.shown_id, error=repr(error)
-                )
-                return Unavailable(f"whether {call.method} ran could not be looked up: the database is away")
-        return DeadlineExceeded(f"{call.method} expired before it could run; it did not and will not")
+    async def _ruled_out(self, call: Call, answer: RemoteError) -> Result:
+        """The answer to a call that is not run. One that may have run before is fenced first: then the answer is true.
+
+        Not so for a bug: its call is kept for replay, which a fence would forbid.
+        """
+        if not call.maybe_repeat:
+            return answer
+        try:
+            return (await self._receipts.fence(call)).answer_to(call)
+        except Exception as error:  # noqa: BLE001 - whatever kept it from being known
+            log.warning("an outcome could not be looked up", method=call.method, id=call.shown_id, error=repr(error))
+            return Unavailable(f"whether {call.method} ran could not be looked up: the database is away or busy")
+
+
+def _is_true(call: Call) -> bool:
+    """Whether what a run came to can be answered as it is: that it did not run says nothing of an earlier run."""
+    return isinstance(call.result, Outcome) or (isinstance(call.result, RemoteError) and not call.maybe_repeat)
 
 
 def _word(result: Result | None) -> str:
