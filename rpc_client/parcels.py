@@ -45,6 +45,14 @@ class Pending:
         return wire.encode_call(self.id, self.method, self.arguments, deadline_ms, self.attempt)
 
 
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """A message on its way to the broker."""
+
+    routing_key: str
+    calls: list[Pending]
+
+
 def parcels(calls: list[Pending]) -> Iterator[list[Pending]]:
     """Calls of one method, put together as far as a message may go: by number, by size, and a slow one alone.
 

@@ -13,7 +13,6 @@ import logging
 import random
 import time
 from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -24,7 +23,7 @@ from rpc_client.connection import LOOK_TIMEOUT_S, Link, open_channel
 from rpc_client.deadlines import Consumers, Deadlines
 from rpc_client.errors import Disconnected, IdempotencyKeyReused, OutcomeUnknown, Unroutable, leave_behind
 from rpc_client.frames import HotChannel, Message
-from rpc_client.parcels import Pending, parcels
+from rpc_client.parcels import Flight, Pending, parcels
 from rpc_client.properties import encode_properties
 
 if TYPE_CHECKING:
@@ -37,14 +36,6 @@ SETTLED_S = 2.0
 """A connection this old has seen the workers' queues if there are any: from then on NO_ROUTE is an answer."""
 
 log = logging.getLogger("rowcall.transport")
-
-
-@dataclass(frozen=True, slots=True)
-class Flight:
-    """A message on its way to the broker."""
-
-    routing_key: str
-    calls: list[Pending]
 
 
 class Transport:
@@ -79,10 +70,21 @@ class Transport:
 
     async def request(self, call: Pending) -> wire.Reply:
         """Send a call and wait for its reply. OutcomeUnknown at its deadline, Unroutable when nobody serves it."""
+        try:
+            while (first := self._pending.get(call.id)) is not None:
+                if (reply := await self._join(first, call)) is not None:
+                    return reply
+            return await self._replied(call)
+        except TimeoutError:
+            raise await self._gave_up(call) from None
+        except asyncio.CancelledError as error:
+            leave_behind(error, request_id=call.id, method=call.method)
+            raise
+
+    async def _replied(self, call: Pending) -> wire.Reply:
+        """The reply to a call that nobody else waits for. TimeoutError at its deadline."""
         if self._closed:
             raise Disconnected("this client is closed", request_id=call.id, method=call.method)
-        if (first := self._pending.get(call.id)) is not None:
-            return await self._join(first, call)
         self._link.start()
         call.reply = asyncio.get_running_loop().create_future()
         self._pending[call.id] = call
@@ -91,11 +93,6 @@ class Transport:
         self._deadlines.watch(call)
         try:
             return await call.reply
-        except TimeoutError:
-            raise await self._gave_up(call) from None
-        except asyncio.CancelledError as error:
-            leave_behind(error, request_id=call.id, method=call.method)
-            raise
         finally:
             del self._pending[call.id]
 
@@ -120,21 +117,21 @@ class Transport:
             task.cancel()
         await self._link.stop()
 
-    async def _join(self, first: Pending, call: Pending) -> wire.Reply:
-        """Wait with the same call that is on its way already, under the same id."""
+    async def _join(self, first: Pending, call: Pending) -> wire.Reply | None:
+        """Wait with the same call that is on its way already, under the same id; None when that ended without a reply.
+
+        It may have been cancelled, or have had less time; and that the broker has it is no outcome for one that waits.
+        """
         if (first.method, first.arguments) != (call.method, call.arguments):
             message = f"request id {call.id} belongs to a call of {first.method} that still waits for its reply"
             raise IdempotencyKeyReused(message, request_id=call.id, method=call.method)
-        try:
-            async with asyncio.timeout(max(call.left_s, 0)):
-                reply = await asyncio.shield(first.reply)
-        except TimeoutError:
-            raise await self._gave_up(call) from None
-        except asyncio.CancelledError as error:
-            leave_behind(error, request_id=call.id, method=call.method)
-            raise
-        # That the broker has the first is no outcome for one that waits for it.
-        return await self.request(call) if first.sent and not call.sent else reply
+        ended, _ = await asyncio.wait([first.reply], timeout=max(call.left_s, 0))
+        if not ended:
+            raise TimeoutError
+        call.attempt = max(call.attempt, first.attempt)
+        if first.reply.cancelled() or isinstance(first.reply.exception(), TimeoutError):
+            return None
+        return None if first.sent and not call.sent else first.reply.result()
 
     async def _on_up(self, connection: AbstractConnection) -> None:
         """Set up a fresh connection: a reply queue of its own, then everything still waiting, again."""
