@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rpc_client.client import AsyncClient
+from rpc_client.contract.rowcall import CallOutcome
 from rpc_client.errors import (
     AuthorizationError,
     CallFailed,
@@ -35,6 +36,7 @@ __all__ = [
     "AsyncFamilyClient",
     "AuthorizationError",
     "CallFailed",
+    "CallOutcome",
     "Client",
     "ClientSettings",
     "Conflict",

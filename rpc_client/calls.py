@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID, uuid5
 
 import orjson
-from pydantic import ValidationError
 from uuid_utils import uuid7
 
 from rpc_client import wire
 from rpc_client.arguments import SHOWN, encode_arguments
 from rpc_client.contract._record import as_utc
-from rpc_client.errors import InvalidRequest, Reason, RemoteError, UnreadableResult
+from rpc_client.contract._values import read_result
+from rpc_client.errors import InvalidRequest, Reason, RemoteError
 from rpc_client.parcels import Pending
 
 if TYPE_CHECKING:
@@ -57,6 +57,10 @@ class Options:
             request_id = idempotency_id(self.settings.caller, idempotency_key)
         return options if request_id is None else replace(options, request_id=str(request_id))
 
+    def without_id(self) -> Options:
+        """These, for a call that gets an id of its own."""
+        return replace(self, request_id=None)
+
 
 def prepare(method: Method[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], options: Options) -> Pending:
     """A call of a declared method, ready to leave. TypeError when the arguments do not fit its signature."""
@@ -83,12 +87,7 @@ def prepare_by_name(
 
 def result_of(method: Method[..., R], call: Pending, reply: wire.Reply) -> R:
     """What a reply says, as the method's own type, or the error it names."""
-    result = json_of(call, reply, method.errors)
-    try:
-        return method.result.validate_json(result)
-    except ValidationError as error:
-        message = f"{method.name} answered what {method.returns} cannot hold: {error.error_count()} fields differ"
-        raise UnreadableResult(message, request_id=call.id, method=method.name) from error
+    return read_result(method, json_of(call, reply, method.errors), request_id=call.id)
 
 
 def json_of(call: Pending, reply: wire.Reply, known: Mapping[str, type[RemoteError]] = MappingProxyType({})) -> bytes:

@@ -13,8 +13,8 @@ import orjson
 
 from rpc_client import wire
 from rpc_client.calls import MAX_TIMEOUT_S, Options, json_of, prepare, prepare_by_name, result_of
-from rpc_client.contract.rowcall import Rowcall, ServerInfo
-from rpc_client.errors import OutcomeUnknown
+from rpc_client.contract.rowcall import CallOutcome, Rowcall, ServerInfo
+from rpc_client.errors import OutcomeUnknown, RPCError
 from rpc_client.parcels import Pending
 from rpc_client.settings import ClientSettings
 from rpc_client.transport import Transport
@@ -133,6 +133,28 @@ class AsyncClient:
         call = prepare(method, args, kwargs, self._options)
         await self.hand_over(call)
         return UUID(call.id)
+
+    async def outcome(self, request_id: UUID | str, *, fence: bool = False) -> CallOutcome:
+        """What became of a write, known by its id: after a time-out, ``error.request_id``.
+
+        Its ``state`` is `done`, `failed`, `fenced`, `dead_lettered` or `no_trace`; ``outcome.result(method)`` is what
+        it returned, or raises what it was answered. May be asked again and again.
+
+        Args:
+            fence: decide it. A call that has not run is forbidden to: the state is `done`, `failed` or `fenced`.
+
+        Raises:
+            AuthorizationError: it is another caller's.
+            InvalidRequest: this is no id, or it is older than outcomes are remembered.
+            Unavailable, OutcomeUnknown: not known yet, a fence may stand or not; ask again. As in every error here,
+                ``request_id`` is the id asked about.
+        """
+        asking = self.with_the(self._options.without_id())
+        try:
+            return await asking.call(Rowcall.outcome, (str(request_id),), {"fence": fence})
+        except (RPCError, asyncio.CancelledError) as error:
+            vars(error)["request_id"] = str(request_id)  # who asks again about the id of a question learns nothing
+            raise
 
     async def server_info(self) -> ServerInfo:
         """What the worker that happens to answer serves, and its limits. It does not ask its database."""

@@ -59,7 +59,8 @@ class InsideEventLoop(CallFailed):
 class OutcomeUnknown(CallFailed):
     """The deadline passed without an answer; the call may have run.
 
-    ``request_id`` names it: sending the same call again under the same id runs it at most once.
+    ``request_id`` names it. ``client.outcome(error.request_id, fence=True)`` decides it: either it has run, or it never
+    will. Sending the same call again under the same id runs it at most once.
     """
 
 

@@ -12,7 +12,7 @@ import orjson
 from rpc_client.background import Background, refuse_inside_a_loop
 from rpc_client.calls import Options, json_of, prepare, prepare_by_name, result_of
 from rpc_client.client import AsyncClient
-from rpc_client.contract.rowcall import ServerInfo
+from rpc_client.contract.rowcall import CallOutcome, ServerInfo
 from rpc_client.errors import Disconnected, RPCError, leave_behind
 from rpc_client.settings import ClientSettings
 
@@ -90,6 +90,10 @@ class Client:
         call = prepare(method, args, kwargs, self._options)
         self._wait_for(call, lambda client: client.hand_over(call))
         return UUID(call.id)
+
+    def outcome(self, request_id: UUID | str, *, fence: bool = False) -> CallOutcome:
+        """What became of a write, by its id; with `fence` it is decided. ``AsyncClient.outcome`` tells all of it."""
+        return self.run(lambda client: client.outcome(request_id, fence=fence))
 
     def server_info(self) -> ServerInfo:
         """What the worker that happens to answer serves, and its limits. It does not ask its database."""

@@ -26,6 +26,7 @@ MAX_PARCEL_BYTES = 256 << 10
 LINE_OVERHEAD = 200
 """What a line takes besides its arguments, at most."""
 MAX_DEPTH = 64
+UUID_PATTERN = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 KEY_NAMESPACE = uuid5(NAMESPACE_URL, "rowcall:key")
 REQUEST_NAMESPACE = uuid5(NAMESPACE_URL, "rowcall:request")
 

@@ -20,7 +20,7 @@ from rpc_client import wire
 from rpc_client.arguments import SHOWN, seems_doubled, sorted_json
 from rpc_client.contract import read_arguments
 from rpc_client.errors import InvalidRequest, Reason, RemoteError
-from worker.calls import OTHER_IDS_DAY, UUID_PATTERN, Call, day_of, hash_arguments, identify
+from worker.calls import OTHER_IDS_DAY, Call, day_of, hash_arguments, identify
 from worker.redaction import without_secrets
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ LARGE = 64 << 10
 Natural = Annotated[int, Field(gt=0, lt=1 << 53)]
 Version = Annotated[int, Field(ge=wire.VERSION, le=wire.VERSION)]
 """Not a Literal, which takes true and 1.0 for 1."""
-RequestId = Annotated[str, Field(pattern=f"^{UUID_PATTERN}$")]
+RequestId = Annotated[str, Field(pattern=f"^{wire.UUID_PATTERN}$")]
 
 
 @dataclass(frozen=True, slots=True)

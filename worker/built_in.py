@@ -1,19 +1,27 @@
-"""The ``rowcall`` family: what every worker answers of itself, whatever else it serves."""
+"""The ``rowcall`` family: what every worker answers, whatever else it serves."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, ClassVar
+
+import orjson
 
 from rpc_client import __version__
 from rpc_client.contract import Method
-from rpc_client.contract.rowcall import Limits, Rowcall, ServerInfo
+from rpc_client.contract.rowcall import Limits, Rowcall, ServerInfo, State
+from rpc_client.errors import AuthorizationError, Unavailable
 from rpc_client.wire import VERSION, encode_result
-from worker.calls import Call, Outcome, Result
-from worker.database import Database
+from worker.calls import Call, Outcome, Result, day_of
+from worker.database import Database, Row
+from worker.errors import is_lock_timeout
+from worker.receipts import FENCED, Receipts
 from worker.registry import Family
 from worker.settings import WorkerSettings
+from worker.statements import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +53,79 @@ def server_info(families: Sequence[Family], methods: int, settings: WorkerSettin
         ),
     )
     return Known(Rowcall.server_info, Outcome(encode_result(info.model_dump_json())))
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What is known of a call, as it may be told."""
+
+    state: State
+    method: str | None = None
+    reply: str | None = None
+    """Its reply line after the id."""
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it stays so: a receipt says it."""
+        return self.reply is not None
+
+    def told_of(self, request_id: str) -> Outcome:
+        """The answer, with the stored reply in it byte for byte."""
+        head = orjson.dumps({"id": request_id, "state": self.state, "method": self.method})[:-1].decode()
+        reply = "null" if self.reply is None else f"{{{self.reply}"
+        return Outcome(encode_result(f'{head},"reply":{reply}}}'))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """A read that tells what became of a write, and fences it where that is asked for.
+
+    All it does may be done again: a fence stands, or it is written. So it runs anew whenever its end was not heard of.
+    """
+
+    method: Method[..., Any]
+    statements: Mapping[str, Statement]
+    retention_days: int
+    operators: frozenset[str]
+    together: ClassVar[bool] = False
+
+    async def run(self, calls: Sequence[Call], database: Database) -> list[Result]:
+        (call,) = calls
+        request_id = call.arguments["id"].lower()
+        day = day_of(request_id, now=time.time(), retention_days=self.retention_days)
+        trace = await self._look(call, day, request_id, database)
+        if call.fences and not trace.is_final:
+            await self._fence(call, day, request_id, database)
+            trace = await self._look(call, day, request_id, database)
+        return [trace.told_of(request_id)]
+
+    async def _look(self, call: Call, day: date, request_id: str, database: Database) -> Trace:
+        statement = self.statements["rowcall.find_outcome"]
+        values = statement.bind({"day": day, "id": request_id})
+        return self._judge(await database.fetch(statement.sql, [values], timeout_s=call.left_s), call.caller)
+
+    def _judge(self, rows: Sequence[Row], caller: str) -> Trace:
+        """What the rows of an id mean to this caller: a receipt decides. AuthorizationError where all are others'."""
+        decisive = [row for row in rows if row["outcome"] is not None] or rows
+        if any(row["outcome"] == FENCED for row in decisive):
+            return Trace("fenced", None, FENCED)  # it binds everybody, so everybody may know
+        visible = [row for row in decisive if caller in {row["caller"], *self.operators}]
+        if not visible and rows:
+            raise AuthorizationError("this request id is another caller's")
+        if not visible:
+            return Trace("no_trace")
+        method, reply = visible[0]["method"], visible[0]["outcome"]
+        if reply is None:
+            return Trace("dead_lettered", method)
+        return Trace("done" if reply.startswith('"result"') else "failed", method, reply)
+
+    async def _fence(self, call: Call, day: date, request_id: str, database: Database) -> None:
+        """Forbid a call to run. Unavailable while a run of it is about to commit, or to give up, for too long."""
+        receipt = {**call.receipt_values(), "_day": day, "_id": request_id}
+        everybodys = call.caller in self.operators
+        try:
+            await Receipts(database, self.statements).forbid(receipt, all_letters=everybodys, timeout_s=call.left_s)
+        except Exception as error:
+            if is_lock_timeout(error):
+                raise Unavailable(f"{request_id} may be committing right now; ask again") from error
+            raise

@@ -13,8 +13,9 @@ from uuid import uuid4, uuid5
 
 import orjson
 
+from rpc_client.contract.rowcall import Rowcall
 from rpc_client.errors import InvalidRequest, Reason
-from rpc_client.wire import REQUEST_NAMESPACE, Line
+from rpc_client.wire import REQUEST_NAMESPACE, UUID_PATTERN, Line
 
 if TYPE_CHECKING:
     from rpc_client.contract import Method
@@ -24,7 +25,6 @@ OTHER_IDS_DAY = date(1970, 1, 1)
 """The day of every id that carries none of its own."""
 EARLY_S = 3600
 """How far a client's clock may be ahead."""
-UUID_PATTERN = "[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 UUID_SHAPE = re.compile(UUID_PATTERN)
 _EPOCH = OTHER_IDS_DAY.toordinal()
 
@@ -70,6 +70,11 @@ class Call:
     def method(self) -> str:
         """Its method's name on the wire."""
         return self.answer.method.name
+
+    @property
+    def fences(self) -> bool:
+        """Whether it forbids another call to run: a read, but one that may have changed something unheard."""
+        return self.answer.method is Rowcall.outcome and bool(self.arguments["fence"])
 
     @property
     def order(self) -> tuple[str, str]:
@@ -153,7 +158,7 @@ def day_of(request_id: str, *, now: float, retention_days: int) -> date:
     if not now - retention_days * 86400 < made < now + EARLY_S:
         raise InvalidRequest(
             f"the time inside 'id' must lie within the last {retention_days} days (ROWCALL_RETENTION_DAYS):"
-            " send this as a new call",
+            " what is older is forgotten, and a new call needs a new id",
             {"reason": Reason.REQUEST_ID_DAY, "limit": retention_days},
         )
     return date.fromordinal(_EPOCH + int(made // 86400))

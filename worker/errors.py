@@ -107,6 +107,11 @@ def is_receipt_conflict(error: BaseException) -> bool:
     )
 
 
+def is_lock_timeout(error: BaseException) -> bool:
+    """Whether somebody else held for too long what was waited for."""
+    return isinstance(error, asyncpg.LockNotAvailableError)
+
+
 def as_conflict(error: BaseException) -> Conflict | None:
     """A constraint's refusal as a business error. PostgreSQL's DETAIL holds the row, so only the name is told."""
     if not isinstance(error, asyncpg.IntegrityConstraintViolationError) or error.schema_name == "rowcall":

@@ -234,8 +234,7 @@ class Pipeline:
                 if found is not None:
                     call.result = found if isinstance(found, Outcome) else await self._settle(call, found)
                 if call.result is None and call.left_s <= 0:
-                    expired = DeadlineExceeded(f"{call.method} expired before it could run; it did not and will not")
-                    call.result = await self._ruled_out(call, expired)
+                    call.result = await self._ruled_out(call, _expired(call))
                 if isinstance(call.result, Outcome) and (call.maybe_repeat or isinstance(found, Outcome)):
                     self._announcer.announce(call, call.result)
                 if call.result is not None:
@@ -283,6 +282,13 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - whatever kept it from being known
             log.warning("an outcome could not be looked up", method=call.method, id=call.shown_id, error=repr(error))
             return Unavailable(f"whether {call.method} ran could not be looked up: the database is away or busy")
+
+
+def _expired(call: Call) -> RemoteError:
+    """What is to be said of a call whose time is up."""
+    if call.fences:  # a fence that was written unheard stands, and forbids whatever it was asked of
+        return Unavailable(f"whether {call.arguments['id']} is fenced could not be learnt in time; ask again")
+    return DeadlineExceeded(f"{call.method} expired before it could run; it did not and will not")
 
 
 def _is_true(call: Call) -> bool:

@@ -58,11 +58,11 @@ class Stored:
     outcome: Outcome
 
     def answer_to(self, call: Call) -> Outcome | IdempotencyKeyReused:
-        """The stored outcome, byte for byte; or that the id is another call's."""
-        if self.caller != call.caller:
-            return IdempotencyKeyReused("this request id is taken")
+        """The stored outcome, byte for byte; or that the id is another call's. A fence binds everybody."""
         if self.outcome.text == FENCED:
             return self.outcome
+        if self.caller != call.caller:
+            return IdempotencyKeyReused("this request id is taken")
         if (self.method, self.args_hash) != (call.answer.method.name, call.args_hash):
             what = "other arguments" if self.method == call.answer.method.name else f"a call of {self.method}"
             return IdempotencyKeyReused(f"this request id belongs to {what}; a new call needs a new id")
@@ -91,12 +91,21 @@ class Receipts:
 
     async def fence(self, call: Call) -> Stored:
         """Forbid this call to run, unless it has. What stands under its id afterwards."""
-        statement = self._statements["rowcall.fence_receipt"]
-        values = {**call.receipt_values(), "outcome": FENCED}
-        await self._database.fetch(statement.sql, [statement.bind(values)], timeout_s=LOOKUP_S)
+        await self.forbid(call.receipt_values())
         stored = await self.find_one(call)
         assert stored is not None, "a fence was written, so something stands under the id"
         return stored
+
+    async def forbid(
+        self, receipt: Mapping[str, object], *, all_letters: bool = False, timeout_s: float = LOOKUP_S
+    ) -> None:
+        """Write a fence with these values of a receipt, unless something stands in its place.
+
+        With it end the dead letters of its id that could still be replayed: its caller's, or `all_letters`.
+        """
+        statement = self._statements["rowcall.fence_receipt"]
+        values = {**receipt, "outcome": FENCED, "all_letters": all_letters}
+        await self._database.fetch(statement.sql, [statement.bind(values)], timeout_s=timeout_s)
 
     async def store(self, call: Call, outcome: str) -> Outcome:
         """Write the receipt of an error that rolled its effect back."""

@@ -11,7 +11,7 @@ from rpc_client.contract import Method
 from rpc_client.contract.rowcall import Rowcall
 from rpc_client.errors import InvalidRequest, Reason
 from worker.answers import DirectRead, DirectWrite, StoryRead, StoryWrite
-from worker.built_in import server_info
+from worker.built_in import Outcomes, server_info
 from worker.calls import Answer
 from worker.checks import check_effects, check_events, check_parameters, check_promises, is_record, result_shape
 from worker.receipts import SUFFIX
@@ -51,8 +51,9 @@ def serve(families: Sequence[Family], settings: WorkerSettings) -> Served:
         for registry in family.registries:
             for method in registry.contract.methods().values():
                 answers[method.name] = _answer(method, registry, statements, settings)
-    known = server_info(families, len(answers), settings)
-    answers[known.method.name] = known
+    outcomes = Outcomes(Rowcall.outcome, statements, settings.retention_days, settings.operator_names)
+    for own_answer in (server_info(families, len(answers), settings), outcomes):
+        answers[own_answer.method.name] = own_answer
     return Served(families, answers, statements)
 
 

@@ -20,7 +20,7 @@ from rpc_client.contract._method import (
 from rpc_client.contract._record import Record, Timestamp
 from rpc_client.contract._secret import Secret
 from rpc_client.contract._shown import shown_type
-from rpc_client.contract._values import read_arguments, write_result
+from rpc_client.contract._values import read_arguments, read_result, write_result
 
 __all__ = [
     "AsyncService",
@@ -40,6 +40,7 @@ __all__ = [
     "composed",
     "read",
     "read_arguments",
+    "read_result",
     "shown_type",
     "write",
     "write_result",

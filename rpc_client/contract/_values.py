@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from rpc_client.arguments import SHOWN, is_finite
 from rpc_client.contract._method import Method
-from rpc_client.errors import InvalidRequest, Reason
+from rpc_client.errors import InvalidRequest, Reason, UnreadableResult
 
 R = TypeVar("R")
 
@@ -42,6 +42,15 @@ def _first(error: ValidationError) -> dict[str, Any]:
     text = error.json(include_url=False, include_context=False, include_input=False)
     found: dict[str, Any] = json.JSONDecoder().raw_decode(text, text.index("{"))[0]
     return found
+
+
+def read_result(method: Method[..., R], encoded: bytes, *, request_id: str) -> R:
+    """The result as the contract's type. UnreadableResult where that cannot hold it."""
+    try:
+        return method.result.validate_json(encoded)
+    except ValidationError as error:
+        message = f"{method.name} answered what {method.returns} cannot hold: {error.error_count()} fields differ"
+        raise UnreadableResult(message, request_id=request_id, method=method.name) from error
 
 
 def write_result(method: Method[..., R], result: R) -> str:

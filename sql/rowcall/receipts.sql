@@ -18,11 +18,33 @@ returning outcome, events::text as events, seq, at;
 
 -- name: fence_receipt
 -- Forbid this id to run from now on, unless it already has. Waits for a run that is committing right now.
-insert into rowcall.receipts (day, id, caller, method, args_hash, deadline, outcome)
-values (
-    :_day::date, :_id::uuid, :_caller::text, :_method::text, :_args_hash::bytea, 'infinity', :outcome::text
+-- What cannot run any more cannot be replayed: its dead letters end with it.
+with fence as (
+    insert into rowcall.receipts (day, id, caller, method, args_hash, deadline, outcome)
+    values (
+        :_day::date, :_id::uuid, :_caller::text, :_method::text, :_args_hash::bytea, 'infinity', :outcome::text
+    )
+    on conflict (day, id) do nothing
+    returning id
 )
-on conflict (day, id) do nothing;
+
+update rowcall.dead_letters as l
+set state = 'fenced'
+where
+    l.id = :_id::uuid
+    and l.state in ('open', 'replaying')
+    and (l.caller = :_caller::text or :all_letters::bool)
+    and exists (select 1 from fence);
+
+-- name: find_outcome
+-- What stands under an id, whoever wrote it: its receipt, and its dead letters, which have no outcome.
+select r.caller, r.method, r.outcome
+from rowcall.receipts as r
+where r.day = :day::date and r.id = :id::uuid
+union all
+select l.caller, l.method, null as outcome
+from rowcall.dead_letters as l
+where l.id = :id::uuid;
 
 -- name: delete_other_ids
 -- Forget the receipts of ids without a day of their own once they are older than the retention.

@@ -106,7 +106,7 @@ async def test_a_family_that_agrees_with_itself_and_the_schema_is_served(start: 
 
     await check_schema(schema, served)
 
-    assert set(served.answers) == {"shelf.get_book", "shelf.lend", "rowcall.server_info"}
+    assert set(served.answers) == {"shelf.get_book", "shelf.lend", "rowcall.server_info", "rowcall.outcome"}
 
 
 @pytest.mark.parametrize(
