@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rpc_client import __version__
-from worker.cli import calls, configuration, demo, graphs, keys, methods, scaffold, servers, serving
+from worker.cli import calls, configuration, demo, graphs, keys, methods, outcomes, scaffold, servers, serving
 from worker.cli.console import Commands
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("migrate")(serving.migrate)
 app.command("worker", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(serving.worker)
 app.command("methods")(methods.methods)
 app.command("call")(calls.call)
+app.command("outcome")(outcomes.outcome)
 app.command("config")(configuration.config)
 app.command("demo")(demo.demo)
 app.add_typer(graphs.app, name="graphs")
