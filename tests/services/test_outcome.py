@@ -9,72 +9,24 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
-import orjson
 import pytest
 from uuid_utils.compat import uuid7
 
 from accounts.services import family as accounts_family
-from rpc_client.wire import decode_reply, encode_call
-from tests.proxy import proxied
-from worker.calls import Origin
+from rpc_client.wire import decode_reply
+from tests.services.asking import ME, asked, bury, by, letters, line, replies, state
 from worker.pipeline import Pipeline
 from worker.settings import WorkerSettings
-from worker.testing import LocalWorker, local_worker
+from worker.testing import local_worker
 
-ME = "me"
 SOMEBODY = "somebody else"
 OPERATOR = "operator"
-
-
-def line(request_id: object, method: str, arguments: dict[str, Any], *, left_s: float = 10) -> bytes:
-    return encode_call(str(request_id), method, orjson.dumps(arguments), int((time.time() + left_s) * 1000), 1)
-
-
-def by(caller: str, *, redelivered: bool = False) -> Origin:
-    return Origin(caller, "tests", None, None, redelivered=redelivered)
-
-
-async def replies(pipeline: Pipeline, body: bytes, key: str, origin: Origin) -> list[bytes]:
-    return (await pipeline.answer(body, origin, key)).replies
 
 
 async def withdraw(pipeline: Pipeline, request_id: object, amount: int = 5, *, caller: str = ME) -> dict[str, Any]:
     sent = line(request_id, "accounts.withdraw", {"account_id": "a-1", "amount": amount})
     (reply,) = await replies(pipeline, sent, "write.accounts.withdraw", by(caller))
     return decode_reply(reply)
-
-
-async def asked(
-    pipeline: Pipeline, request_id: object, *, fence: bool = False, origin: Origin | None = None, left_s: float = 10
-) -> dict[str, Any]:
-    """The whole reply to a question for an outcome."""
-    question = line(uuid4(), "rowcall.outcome", {"id": str(request_id), "fence": fence}, left_s=left_s)
-    (reply,) = await replies(pipeline, question, "read.rowcall.outcome", origin or by(ME))
-    return decode_reply(reply)
-
-
-async def state(pipeline: Pipeline, request_id: object, *, fence: bool = False, caller: str = ME) -> str:
-    """The state it is in, or the error's name."""
-    reply = await asked(pipeline, request_id, fence=fence, origin=by(caller))
-    return reply["error"] if "error" in reply else reply["result"]["state"]
-
-
-async def bury(sql: asyncpg.Connection, request_id: object, *, caller: str = ME, state: str = "open") -> None:
-    """A dead letter in the table."""
-    await sql.execute(
-        "insert into rowcall.dead_letters (id, caller, args_hash, routing_key, method, reason, error, fingerprint,"
-        " attempts, first_at, last_at, worker, state, body, traceback) values ($1, $2, $3, 'write.accounts.withdraw',"
-        " 'accounts.withdraw', 'internal', '', '', 1, now(), now(), '', $4, '', '')",
-        request_id,
-        caller,
-        uuid4().bytes,
-        state,
-    )
-
-
-async def letters(sql: asyncpg.Connection) -> list[tuple[str, str]]:
-    rows = await sql.fetch("select caller, state from rowcall.dead_letters order by number")
-    return [(row["caller"], row["state"]) for row in rows]
 
 
 async def balance(sql: asyncpg.Connection) -> int:
@@ -272,80 +224,3 @@ async def test_a_question_that_is_delivered_again_is_answered_again(serving):
     reply = await asked(serving, request_id, fence=True, origin=by(ME, redelivered=True))
 
     assert reply["result"]["state"] == "fenced"
-
-
-async def receipt_in_flight(sql: asyncpg.Connection, request_id: UUID) -> None:
-    await sql.execute(
-        "insert into rowcall.receipts (day, id, caller, method, args_hash, deadline, outcome)"
-        " values ('1970-01-01', $1, 'me', 'accounts.withdraw', '', 'infinity', '\"result\":495}')",
-        request_id,
-    )
-
-
-async def test_a_fence_waits_for_a_commit_in_flight(serving, sql):
-    request_id = uuid4()
-    async with sql.transaction():
-        await receipt_in_flight(sql, request_id)
-        fencing = asyncio.ensure_future(state(serving, request_id, fence=True))
-        while not await sql.fetchval("select count(*) from pg_locks where not granted"):
-            await asyncio.sleep(0.01)
-
-    assert await fencing == "done"
-
-
-async def test_a_fence_that_waits_too_long_says_to_ask_again(settings, postgres_url, sql):
-    hurried, request_id = settings.model_copy(update={"lock_s": 0.1}), uuid4()
-    async with local_worker(postgres_url, [accounts_family], settings=hurried) as worker:
-        async with sql.transaction():
-            await receipt_in_flight(sql, request_id)
-            reply = await asked(worker.pipeline, request_id, fence=True)
-
-        assert (reply["error"], "ask again" in reply["message"]) == ("Unavailable", True)
-        assert await state(worker.pipeline, request_id, fence=True) == "done"
-
-
-async def test_a_fence_that_was_written_unheard_is_found_again(settings, sql):
-    request_id = uuid4()
-    async with (
-        proxied(settings.postgres_url.get_secret_value()) as (proxy, url),
-        local_worker(url, [accounts_family], settings=settings) as worker,
-    ):
-        for _ in range(2):  # from here on every step is one round trip
-            await state(worker.pipeline, uuid4(), fence=True)
-        looked = proxy.round_trips
-        fencing = asyncio.ensure_future(state(worker.pipeline, request_id, fence=True))
-        while proxy.round_trips < looked + 2:
-            await asyncio.sleep(0)
-        proxy.lose_answer()
-
-        assert await fencing == "fenced"
-        assert proxy.round_trips > looked + 3
-
-    assert await sql.fetchval("select count(*) from rowcall.receipts where id = $1", request_id) == 1
-
-
-async def test_a_fence_of_which_nothing_was_heard_in_time_is_never_said_not_to_stand(settings):
-    async with (
-        proxied(settings.postgres_url.get_secret_value()) as (proxy, url),
-        local_worker(url, [accounts_family], settings=settings) as worker,
-    ):
-        proxy.refuse()
-
-        fencing = await asked(worker.pipeline, uuid4(), fence=True, left_s=0.3)
-        late = await asked(worker.pipeline, uuid4(), fence=True, left_s=-1)
-        reading = await asked(worker.pipeline, uuid4(), left_s=-1)
-
-    assert [(reply["error"], "ask again" in reply["message"]) for reply in (fencing, late)] == [
-        ("Unavailable", True)
-    ] * 2
-    assert reading["error"] == "DeadlineExceeded"
-
-
-async def test_an_expired_repeat_ends_its_dead_letters_too(local: LocalWorker, sql):
-    request_id = uuid4()
-    await bury(sql, request_id)
-    expired = line(request_id, "accounts.withdraw", {"account_id": "a-1", "amount": 5}, left_s=-1)
-
-    await replies(local.pipeline, expired, "write.accounts.withdraw", by(ME, redelivered=True))
-
-    assert await letters(sql) == [(ME, "fenced")]
