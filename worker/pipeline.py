@@ -203,7 +203,12 @@ class Pipeline:
         for call in fresh:
             if isinstance(call.result, Outcome):
                 self._announcer.announce(call, call.result)
-        unsettled = [call for call in unknown if not _is_true(call)]
+        # That a run did not happen settles a call only where no other run of it may have.
+        unsettled = [
+            call
+            for call in unknown
+            if not isinstance(call.result, Outcome) and (call.maybe_repeat or not isinstance(call.result, RemoteError))
+        ]
         if unsettled:
             await asyncio.gather(*(self._until_settled(call) for call in unsettled))
         return calls
@@ -289,11 +294,6 @@ def _expired(call: Call) -> RemoteError:
     if call.fences:  # a fence that was written unheard stands, and forbids whatever it was asked of
         return Unavailable(f"whether {call.arguments['id']} is fenced could not be learnt in time; ask again")
     return DeadlineExceeded(f"{call.method} expired before it could run; it did not and will not")
-
-
-def _is_true(call: Call) -> bool:
-    """Whether what a run came to can be answered as it is: that it did not run says nothing of an earlier run."""
-    return isinstance(call.result, Outcome) or (isinstance(call.result, RemoteError) and not call.maybe_repeat)
 
 
 def _word(result: Result | None) -> str:
