@@ -70,7 +70,7 @@ async def test_of_a_repeat_whose_receipt_came_too_late_the_id_is_fenced(pipeline
 
 
 async def test_of_a_repeat_whose_statement_was_cancelled_the_id_is_fenced(settings, postgres_url, account, sql):
-    hurried = settings.model_copy(update={"statement_s": 0.1})
+    hurried = settings.model_copy(update={"statement_s": 0.5})
     request_id = uuid4()
     async with local_worker(postgres_url, [accounts_family], settings=hurried) as worker:
         async with sql.transaction():

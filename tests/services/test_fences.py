@@ -236,7 +236,7 @@ async def test_a_thousand_races_of_a_time_out_against_a_fence_are_each_decided_o
                 request_id, "accounts.deposit", {"account_id": account, "amount": 1, "note": str(request_id)}
             )
             async with lanes:
-                patience_s = crew.dice.uniform(0, 0.03)
+                patience_s = crew.dice.uniform(0, 0.06)
                 running = asyncio.ensure_future(crew.deliver([call], FIRST, left_s=patience_s + 0.01))
                 await asyncio.sleep(patience_s)
                 await crew.fence(call)
