@@ -1,18 +1,22 @@
-"""Events: what committed, as it is told. ``listen`` hears it live."""
+"""Events: what committed, as it is told. ``listen`` hears it live, ``subscribe`` reads the record of it all."""
 
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 import redis.asyncio as redis
 from redis.asyncio.client import PubSub
 
 from rpc_client.contract import EventData, Record, Timestamp
+from rpc_client.record import Gap, Reader
 from rpc_client.settings import ClientSettings
+
+__all__ = ["Event", "Gap", "listen", "subscribe"]
 
 D = TypeVar("D", bound=EventData)
 POLL_S = 1.0
@@ -32,6 +36,8 @@ class Event(Record):
     time: Timestamp
     request_id: UUID
     data: dict[str, Any]
+    cursor: str | None = None
+    """Its place in the record, for `subscribe(from_=…)`; None when it was heard live."""
 
     def read(self, shape: builtins.type[D]) -> D:
         """Its data, typed. TypeError when it is an event of another type, ValueError when its data does not fit."""
@@ -67,3 +73,44 @@ async def _events(pubsub: PubSub) -> AsyncIterator[Event]:
         message = await pubsub.get_message(timeout=POLL_S)
         if message is not None:
             yield Event.model_validate_json(message["data"] or b"")
+
+
+@asynccontextmanager
+async def subscribe(
+    pattern: str = "*",
+    settings: ClientSettings | None = None,
+    *,
+    from_: Literal["now", "beginning"] | str = "now",  # noqa: PYI051 - the two words are worth showing
+    follow: bool = True,
+) -> AsyncGenerator[AsyncIterator[Event | Gap]]:
+    """Read the record of events: each committed one, once, those of one aggregate in the order in which they happened.
+
+    ``async with subscribe("accounts/*", from_=cursor) as events: async for event in events: …``
+
+    Redis may go away meanwhile; reading goes on where it was. A `Gap` says where something can have been missed.
+    Entering waits while Redis is away: put ``asyncio.timeout`` around it where that is too long. ValueError where
+    `from_` is none of these; redis.AuthenticationError where Redis does not let us in.
+
+    Args:
+        pattern: ``family/aggregate/id``, where ``*`` stands for anything.
+        settings: from the environment unless given.
+        from_: what is recorded after the block is entered, all that there is, or what follows an event's ``cursor``.
+        follow: wait for more where the record ends, instead of ending there.
+    """
+    reader = Reader(settings or ClientSettings(), from_)
+    async with reader.redis:
+        await reader.start()
+        async with aclosing(_recorded(reader, pattern, follow=follow)) as events:
+            yield events
+
+
+async def _recorded(reader: Reader, pattern: str, *, follow: bool) -> AsyncGenerator[Event | Gap]:
+    wanted = re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+    async with aclosing(reader.items(follow=follow)) as items:
+        async for item in items:
+            if isinstance(item, Gap):
+                yield item
+                continue
+            event = Event.model_validate_json(item.text)
+            if wanted.fullmatch(f"{event.family}/{event.aggregate}/{event.aggregate_id}"):
+                yield event.model_copy(update={"cursor": item.cursor})

@@ -75,6 +75,11 @@ class Names:
         """The Redis stream that is the record of all committed events."""
         return f"{self.prefix}:events"
 
+    @property
+    def about_events(self) -> str:
+        """The Redis hash beside it: its generation, the newest entry that was trimmed, where its history ends."""
+        return f"{self.prefix}:events:about"
+
     def channel(self, family: str, aggregate: str, aggregate_id: str) -> str:
         """The Redis channel on which the events of one aggregate are announced."""
         return f"{self.prefix}/{family}/{aggregate}/{aggregate_id}"

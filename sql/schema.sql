@@ -398,7 +398,7 @@ CREATE TABLE rowcall.relay (
     generation uuid DEFAULT gen_random_uuid() NOT NULL,
     "position" bigint DEFAULT 0 NOT NULL,
     forgotten bigint DEFAULT 0 NOT NULL,
-    caught_up_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    halted text,
     CONSTRAINT relay_only_row CHECK (only_row)
 );
 

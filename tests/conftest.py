@@ -22,7 +22,7 @@ from rpc_client import AsyncClient, ClientSettings
 from rpc_client.contract.platform import AsyncPlatform
 from rpc_client.events import Event
 from tests.containers import Containers
-from worker import topology
+from worker import stream, topology
 from worker.database import Database
 from worker.migrations import migrate
 from worker.pipeline import Pipeline
@@ -204,6 +204,7 @@ async def workers(settings: WorkerSettings, folder: Path) -> AsyncIterator[Start
         for worker in started:
             await worker.stop()
         await topology.delete(settings)
+        await stream.delete(settings)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from worker.mover import Mover
 from worker.pipeline import Pipeline
 from worker.receipts import keep_partitions
 from worker.registry import find_families
+from worker.relay import Relay
 from worker.replies import Replies
 from worker.served import Served, serve
 
@@ -45,17 +46,19 @@ async def run(settings: WorkerSettings) -> None:
     served = serve(families, settings)  # before the schema is touched: who cannot serve it shall not change it
     keys = worker_keys(settings, [answer.method for answer in served.answers.values()])
     await migrate(settings, families)
+    relay = Relay(settings, served.statements)
     async with (
-        Announcer(settings, {family.name: family for family in families}) as announcer,
+        Announcer(settings, {family.name: family for family in families}, relay.wake) as announcer,
         open_pipeline(settings, served, announcer) as (pipeline, database),
     ):
         mover = Mover(settings, database, served.statements, keys)
         replies = Replies(settings, keys)
         consumer = Consumer(settings, pipeline, replies, mover.attach)
         async with (
-            serve_health(settings, database, consumer, replies),
+            serve_health(settings, database, consumer, replies, relay),
             _background(_keep_partitions(settings, database, served)),
             _background(mover.run()),
+            _background(relay.run()),
         ):
             replies.link.start()
             consumer.link.start()

@@ -43,10 +43,7 @@ class Database:
     async def __aexit__(self, *_: object) -> None:
         idle, self._idle = self._idle, []
         for connection in idle:
-            try:
-                await connection.close(timeout=CLOSE_S)
-            except (TimeoutError, OSError, asyncpg.InterfaceError):
-                connection.terminate()
+            await _close(connection)
 
     @contextlib.asynccontextmanager
     async def connection(self, timeout_s: float) -> AsyncIterator[Connection]:
@@ -132,6 +129,33 @@ class Database:
         """What a write story works with; commits on leaving, unless an error leaves."""
         async with self.connection(expires_at - time.time()) as connection, connection.transaction():
             yield Transaction(connection, statements, expires_at, self._settings.prefix)
+
+
+@contextlib.asynccontextmanager
+async def direct_connection(
+    settings: WorkerSettings, name: str, *, statement_s: float, **options: str
+) -> AsyncIterator[Connection]:
+    """A connection beside the pool and past a pooler, for what needs a session of its own.
+
+    `options` are PostgreSQL's settings of the session.
+    """
+    connection = await asyncpg.connect(
+        settings.direct_url,
+        timeout=CONNECT_S,
+        command_timeout=statement_s,
+        server_settings={"application_name": name, "timezone": "UTC", **options},
+    )
+    try:
+        yield connection
+    finally:
+        await _close(connection)
+
+
+async def _close(connection: Connection) -> None:
+    try:
+        await connection.close(timeout=CLOSE_S)
+    except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection.terminate()
 
 
 async def _prepare_connection(connection: Connection) -> None:

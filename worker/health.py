@@ -11,6 +11,7 @@ import structlog
 if TYPE_CHECKING:
     from worker.consumer import Consumer
     from worker.database import Database
+    from worker.relay import Relay
     from worker.replies import Replies
     from worker.settings import WorkerSettings
 
@@ -21,7 +22,7 @@ log = structlog.get_logger("rowcall.health")
 
 @contextlib.asynccontextmanager
 async def serve_health(
-    settings: WorkerSettings, database: Database, consumer: Consumer, replies: Replies
+    settings: WorkerSettings, database: Database, consumer: Consumer, replies: Replies, relay: Relay
 ) -> AsyncIterator[None]:
     """Serve both while the block runs, where a port is set."""
     if settings.http_port is None:
@@ -39,8 +40,9 @@ async def serve_health(
             "replies": "up" if replies.link.up.is_set() else "not connected to RabbitMQ",
             "database": await _probe(database),
         }
-        good = all(state == "up" for state in checks.values())
-        return web.json_response({"ready": good, **checks}, status=200 if good else 503)
+        events, bearable = await relay.state(database)
+        good = all(state == "up" for state in checks.values()) and bearable
+        return web.json_response({"ready": good, **checks, "events": events}, status=200 if good else 503)
 
     app = web.Application()
     app.add_routes([web.get("/health", health), web.get("/ready", ready)])

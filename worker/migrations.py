@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from importlib.resources.abc import Traversable
 from typing import TYPE_CHECKING
 
-import asyncpg
 import structlog
 
+from worker.database import Connection, direct_connection
 from worker.receipts import keep_partitions
 from worker.statements import read_statements, sql_root
 
@@ -53,14 +53,10 @@ async def migrate(settings: WorkerSettings, families: Sequence[Family]) -> list[
     Safe when many start at once: one migrates, the others wait and find it done. MigrationError when the database is
     newer, or a file was changed after it had been applied. Returns the names of what was applied.
     """
-    connection = await asyncpg.connect(
-        settings.postgres_url.get_secret_value(),
-        timeout=10,
-        command_timeout=STATEMENT_S,
-        server_settings={"application_name": "rowcall migrate", "timezone": "UTC", "lock_timeout": "2s"},
-    )
-    try:
-        await connection.execute(f"set lock_timeout = '{LOCK_WAIT_S}s'")
+    # Leaving ends the session, and with it the lock.
+    async with direct_connection(
+        settings, "rowcall migrate", statement_s=STATEMENT_S, lock_timeout=f"{LOCK_WAIT_S}s"
+    ) as connection:
         # One for the whole database, whatever the prefix: the schema is everybody's.
         await connection.execute("select pg_advisory_lock(hashtextextended('rowcall:migrations', 0))")
         await connection.execute("set lock_timeout = '2s'")
@@ -69,9 +65,6 @@ async def migrate(settings: WorkerSettings, families: Sequence[Family]) -> list[
         ]
         statements = read_statements(CORE, sql_root() / CORE)
         await keep_partitions(connection, statements, now=datetime.now(UTC), retention_days=settings.retention_days)
-    finally:
-        # Closing ends the session, and with it the lock.
-        await connection.close(timeout=5)
     return applied
 
 
@@ -79,7 +72,7 @@ def _folders(families: Sequence[Family]) -> list[tuple[str, Traversable]]:
     return [(CORE, sql_root() / "migrations"), *((family.name, family.sql / "migrations") for family in families)]
 
 
-async def _bring_up(connection: asyncpg.Connection, family: str, folder: Traversable) -> list[str]:
+async def _bring_up(connection: Connection, family: str, folder: Traversable) -> list[str]:
     known = read_migrations(family, folder)
     await connection.execute(
         "create schema if not exists rowcall;"
@@ -102,7 +95,7 @@ async def _bring_up(connection: asyncpg.Connection, family: str, folder: Travers
     return names
 
 
-async def _apply(connection: asyncpg.Connection, migration: Migration) -> None:
+async def _apply(connection: Connection, migration: Migration) -> None:
     async with connection.transaction():
         await connection.execute(migration.text)
         await connection.execute(

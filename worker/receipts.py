@@ -125,7 +125,8 @@ async def keep_partitions(
 ) -> None:
     """Make the coming days' partitions, drop those past retention, and forget other ids by age.
 
-    Many may do it at once: one does, the others find it done. A clock that is behind drops nothing.
+    What holds events that the record of events does not have yet is kept until it has. Many may do it at once: one
+    does, the others find it done. A clock that is behind drops nothing.
     """
     today, oldest = now.astimezone(UTC).date(), now.astimezone(UTC) - timedelta(days=retention_days + 1)
     days = (today - oldest.date()).days + DAYS_AHEAD + 1
@@ -139,9 +140,19 @@ async def keep_partitions(
             await _attach(connection, name, wanted[name])
         for name in sorted(existing - {"receipts_other_ids"}):
             if name < _partition(oldest.date()):
-                log.info("receipts past their retention are dropped", partition=name)
-                await connection.execute(f"drop table rowcall.{name}")
+                await _drop(connection, statements, name)
     await connection.execute(statements["rowcall.delete_other_ids"].sql, oldest)
+
+
+async def _drop(connection: Connection, statements: Mapping[str, Statement], name: str) -> None:
+    """Drop a partition, unless the record of events still needs it. What it held cannot be recorded anew after that."""
+    await connection.execute(f"lock table rowcall.{name} in access exclusive mode")  # nothing comes in any more
+    newest = await connection.fetchval(f"select max(seq) from rowcall.{name} where events is not null") or 0
+    if not await connection.fetchval(statements["rowcall.forget_up_to"].sql, newest):
+        log.warning("receipts past their retention are kept: their events are not recorded yet", partition=name)
+        return
+    log.info("receipts past their retention are dropped", partition=name)
+    await connection.execute(f"drop table rowcall.{name}")
 
 
 def _partition(day: date) -> str:

@@ -95,6 +95,11 @@ class WorkerSettings(ClientSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What is worth a line.")
 
     @property
+    def direct_url(self) -> str:
+        """The database without a pooler in between: for what needs a session of its own."""
+        return (self.postgres_direct_url or self.postgres_url).get_secret_value()
+
+    @property
     def operator_names(self) -> frozenset[str]:
         """The broker users who may act on other users' calls."""
         return frozenset({self.caller, *self.operators})

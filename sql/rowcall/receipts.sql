@@ -47,9 +47,25 @@ from rowcall.dead_letters as l
 where l.id = :id::uuid;
 
 -- name: delete_other_ids
--- Forget the receipts of ids without a day of their own once they are older than the retention.
-delete from rowcall.receipts_other_ids
-where at < :before::timestamptz;
+-- Forget receipts of ids without a day of their own, once they are past the retention and their events are recorded.
+with deleted as (
+    delete from rowcall.receipts_other_ids as o
+    using rowcall.relay as r
+    where o.at < :before::timestamptz and (o.events is null or o.seq <= r.position)
+    returning o.seq
+)
+
+update rowcall.relay as r
+set forgotten = d.seq
+from (select max(seq) as seq from deleted) as d
+where d.seq > r.forgotten;
+
+-- name: forget_up_to
+-- Note that receipts up to this number are dropped; no row where the record of events has not come so far.
+update rowcall.relay
+set forgotten = greatest(forgotten, :newest::bigint)
+where position >= :newest::bigint
+returning true as noted;
 
 -- name: list_partitions
 -- The days that have a partition, in order.

@@ -16,7 +16,7 @@ import pytest
 
 from rpc_client import __version__
 from tests.conftest import ROOT, environment
-from worker import topology
+from worker import stream, topology
 from worker.cli.scaffold import scaffold
 from worker.servers import create_database, drop_database
 
@@ -117,6 +117,7 @@ async def test_rowcall_finds_its_sql_migrates_and_serves(installed, settings, em
             worker.terminate()
         await asyncio.wait_for(worker.wait(), RUN_S)
         await topology.delete(settings)
+        await stream.delete(settings)
 
     assert "applied rowcall/0001_receipts" in migrated
     assert "applied platform/0001_platform" in migrated

@@ -21,7 +21,7 @@ from tests.benchmarks.cells import POOL
 from tests.benchmarks.cpu import Servers
 from tests.benchmarks.systems import OURS, SERVED, Place
 from tests.benchmarks.work import MIXED
-from worker import topology
+from worker import stream, topology
 from worker.migrations import migrate
 from worker.registry import find_families
 from worker.servers import create_database, drop_database, find
@@ -149,6 +149,7 @@ async def set_up(systems: set[str], workloads: set[str], *, reset: bool, say: Sa
         stack.push_async_callback(connection.close)
         await _seed(connection, workloads)
         stack.push_async_callback(topology.delete, settings)
+        stack.push_async_callback(stream.delete, settings)
         stack.push_async_callback(_delete_queues, settings)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rowcall-bench-")))
         port = _free_port()

@@ -15,10 +15,9 @@ from pathlib import Path
 
 import asyncpg
 from dotenv import dotenv_values
-from pydantic import SecretStr
 
 from tests.docs.blocks import Block, Command, missing_line, missing_output, read_commands
-from worker import topology
+from worker import stream, topology
 from worker.servers import Servers, drop_database
 from worker.settings import WorkerSettings
 from worker.statements import read_statements
@@ -211,8 +210,11 @@ class Reader:
         prefix, url = state.get("ROWCALL_PREFIX"), state.get("ROWCALL_POSTGRES_URL")
         if prefix is None or url is None:
             return
-        await drop_database(self._servers.postgres_url, url.rsplit("/", 1)[1])
-        await topology.delete(WorkerSettings(prefix=prefix, amqp_url=SecretStr(self._servers.amqp_url)))
+        servers = self._servers
+        await drop_database(servers.postgres_url, url.rsplit("/", 1)[1])
+        settings = WorkerSettings(prefix=prefix, amqp_url=servers.amqp_url, redis_url=servers.redis_url)
+        await topology.delete(settings)
+        await stream.delete(settings)
 
 
 def _gap(block: Block) -> str:

@@ -17,7 +17,7 @@ from rich.console import Console
 from rpc_client import AsyncClient, ClientSettings
 from rpc_client.contract.platform import AsyncPlatform
 from rpc_client.settings import STATE
-from worker import servers, topology
+from worker import servers, stream, topology
 from worker.demo.agent import Agent, read_graph
 from worker.demo.check import Expected, Findings, look
 from worker.demo.cleanup import Cleanup
@@ -112,6 +112,7 @@ async def _make_room(screen: Screen, cleanup: Cleanup) -> WorkerSettings:
         }
     )
     cleanup.later(f"queues and exchanges named {prefix}.…", lambda: topology.delete(settings))
+    cleanup.later(f"stream {prefix}:events", lambda: stream.delete(settings))
     return settings
 
 
