@@ -92,14 +92,21 @@ def settings(base_settings: WorkerSettings, postgres_url: str) -> WorkerSettings
     )
 
 
-@pytest.fixture
-async def sql(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection to this test's database."""
-    connection = await asyncpg.connect(postgres_url, server_settings={"timezone": "UTC"})
+@contextlib.asynccontextmanager
+async def connected(url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to a database."""
+    connection = await asyncpg.connect(url, server_settings={"timezone": "UTC"})
     try:
         yield connection
     finally:
         await connection.close()
+
+
+@pytest.fixture
+async def sql(postgres_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to this test's database."""
+    async with connected(postgres_url) as connection:
+        yield connection
 
 
 @pytest.fixture(scope="session")

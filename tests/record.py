@@ -15,6 +15,8 @@ from uuid import uuid4
 import asyncpg
 import orjson
 import redis.asyncio as redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from rpc_client.events import Event
@@ -45,7 +47,7 @@ class OwnRedis:
         words = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)]
         words += ["--save", "", "--appendonly", "yes", "--logfile", str(self.folder / "redis.log")]
         self.process = await asyncio.create_subprocess_exec(*words)
-        async with redis.from_url(self.url) as client, asyncio.timeout(20):
+        async with redis.from_url(self.url, retry=Retry(NoBackoff(), 0)) as client, asyncio.timeout(20):
             while True:
                 with contextlib.suppress(redis.RedisError):
                     await client.ping()
@@ -116,6 +118,17 @@ async def storm(pipeline: Pipeline, events: int, seed: int = 0) -> None:
 
 def _far() -> int:
     return int((time.time() + 60) * 1000)
+
+
+async def draw(connection: asyncpg.Connection, *data: object) -> int:
+    """A receipt with an event for each of these, in whatever transaction is open there. Its number."""
+    told = [{"type": "Told", "aggregate": "thing", "aggregate_id": "t-1", "data": {"it": it}} for it in data]
+    return await connection.fetchval(
+        "insert into rowcall.receipts (day, id, caller, method, args_hash, deadline, outcome, events, seq)"
+        " select '1970-01-01', gen_random_uuid(), '', 'tests.tell', '', 'infinity', '', $1::text::jsonb,"
+        " nextval('rowcall.event_seq') where pg_current_xact_id() is not null returning seq",
+        orjson.dumps(told).decode(),
+    )
 
 
 async def committed(sql: asyncpg.Connection) -> dict[str, dict[str, Any]]:

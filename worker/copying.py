@@ -206,3 +206,15 @@ class Copying:
     async def _keep_position(self) -> None:
         await self._row("keep_position", position=self.seq)
         self.kept, self.kept_at = self.seq, time.monotonic()
+
+
+async def begin_generation(
+    connection: Connection, statements: Mapping[str, Statement], stream: Stream
+) -> tuple[str, list[str]]:
+    """Give the record a new name and set the old stream aside; the relay then records what the database holds.
+
+    The new name, and under which names the old stream lies. An error between the two steps leaves the relay halted;
+    doing it again mends that.
+    """
+    generation: str = await connection.fetchval(statements["rowcall.begin_generation"].sql)
+    return generation, await stream.set_aside(generation)

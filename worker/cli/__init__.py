@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rpc_client import __version__
-from worker.cli import calls, configuration, demo, graphs, keys, methods, outcomes, scaffold, servers, serving
+from worker.cli import calls, configuration, demo, events, graphs, keys, methods, outcomes, scaffold, servers, serving
 from worker.cli.console import Commands
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command("worker", context_settings={"allow_extra_args": True, "ignore_unknow
 app.command("methods")(methods.methods)
 app.command("call")(calls.call)
 app.command("outcome")(outcomes.outcome)
+app.command("events")(events.events)
 app.command("config")(configuration.config)
 app.command("demo")(demo.demo)
 app.add_typer(graphs.app, name="graphs")

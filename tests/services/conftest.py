@@ -1,0 +1,39 @@
+"""What tests of the record share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.conftest import connected
+from worker import stream
+from worker.copying import Copying, Watch
+from worker.served import Served
+from worker.settings import WorkerSettings
+from worker.stream import Stream
+
+NewCopying = Callable[..., Awaitable[Copying]]
+
+
+@pytest.fixture
+async def recording(settings: WorkerSettings) -> AsyncIterator[WorkerSettings]:
+    """This test's settings, with a record that goes when the test has ended."""
+    yield settings
+    await stream.delete(settings)
+
+
+@pytest.fixture
+async def new_copying(recording: WorkerSettings, served: Served, postgres_url: str) -> AsyncIterator[NewCopying]:
+    """A relay's work, step by step, on a session of its own; it has found its place."""
+    async with AsyncExitStack() as stack:
+
+        async def make(chosen: WorkerSettings = recording) -> Copying:
+            connection = await stack.enter_async_context(connected(postgres_url))
+            opened = await stack.enter_async_context(Stream(chosen))
+            made = Copying(chosen, served.statements, connection, opened, Watch())
+            await made.find_place()
+            return made
+
+        yield make
