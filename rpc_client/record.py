@@ -77,7 +77,7 @@ class About:
     trimmed: Place
     """The newest entry that was removed."""
     history: int
-    """What has a number up to it was there before the stream was begun."""
+    """What has a number up to it was recorded before, in a stream that is gone."""
 
 
 @dataclass(frozen=True, slots=True)

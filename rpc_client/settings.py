@@ -36,7 +36,7 @@ class ClientSettings(BaseSettings):
     )
     redis_url: SecretStr = Field(
         default=SecretStr("redis://127.0.0.1:6379/0"),
-        description="Redis, through which committed changes are announced.",
+        description="Redis, through which committed changes are announced and recorded.",
     )
     prefix: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")] = Field(
         default="rowcall",

@@ -27,7 +27,6 @@ from worker.relay import Relay
 from worker.served import Served
 from worker.servers.port import free_port
 from worker.settings import WorkerSettings
-from worker.stream import open_redis
 
 WRITERS = 12
 ACCOUNTS = [f"a-{n}" for n in range(5)]
@@ -142,9 +141,14 @@ async def committed(sql: asyncpg.Connection) -> dict[str, dict[str, Any]]:
     return {row["place"]: _as_event(orjson.loads(row["event"])) for row in rows}
 
 
+def client_of(settings: WorkerSettings) -> redis.Redis:
+    """A client of its Redis that has patience."""
+    return redis.from_url(settings.redis_url.get_secret_value(), decode_responses=True, socket_timeout=30)
+
+
 async def recorded(settings: WorkerSettings) -> dict[str, dict[str, Any]]:
     """What is in the record, in its order. An id that stood there twice would be an error of Redis's."""
-    async with open_redis(settings, decode_responses=True) as client:
+    async with client_of(settings) as client:
         entries = await client.xrange(Names(settings.prefix).events)
     assert len({place for place, _ in entries}) == len(entries)
     return {place: _as_event(orjson.loads(fields["event"])) for place, fields in entries}
@@ -166,7 +170,7 @@ async def complete(settings: WorkerSettings, sql: asyncpg.Connection, timeout_s:
 async def end_of(settings: WorkerSettings) -> str | None:
     """The id of the record's last entry; None where there is none, or no Redis."""
     with contextlib.suppress(RedisError):
-        async with open_redis(settings, decode_responses=True) as client:
+        async with client_of(settings) as client:
             newest = await client.xrevrange(Names(settings.prefix).events, count=1)
             return newest[0][0] if newest else None
     return None

@@ -102,7 +102,7 @@ class Copying:
             start = trimmed.seq
         if start < known["forgotten"]:
             trimmed = max(trimmed, Place(known["forgotten"], LAST_N))
-        history = {"history": known["horizon"]} if seen.end == BEGINNING else {}
+        history = {"history": known["position"]} if seen.end == BEGINNING else {}
         if history or not seen.generation or trimmed != seen.trimmed:
             facts = {"generation": known["generation"], "trimmed": trimmed, **history}
             if not await self.stream.begin(seen, facts):
@@ -127,11 +127,7 @@ class Copying:
         """Copy nothing, and say so where every worker's /ready sees it."""
         await self._row("halt_relay", why=why)
         if self.watch.due():
-            log.error(
-                "events are not recorded: the stream is not this database's; decide, then: rowcall events"
-                " --new-generation",
-                why=why,
-            )
+            log.error("events are not recorded: the stream is not this database's", why=why, see="docs/events.md")
 
     async def copy(self) -> bool:
         """Copy what was drawn since the last time. Whether anything was."""

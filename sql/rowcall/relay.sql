@@ -6,6 +6,7 @@ select pg_try_advisory_lock(hashtextextended(:key::text, 0));
 -- What the database knows of the record, and the last number that a receipt has drawn.
 select
     r.generation::text as generation,
+    r.position,
     r.forgotten,
     (select case when s.is_called then s.last_value else 0 end from rowcall.event_seq as s) as horizon
 from rowcall.relay as r;

@@ -15,14 +15,24 @@ from rpc_client.record import Place
 from rpc_client.wire import Names
 from tests.conftest import connected
 from tests.proxy import proxied
-from tests.record import assert_exact, committed, complete, draw, end_of, own_redis, recorded, relaying, storm
+from tests.record import (
+    assert_exact,
+    client_of,
+    committed,
+    complete,
+    draw,
+    end_of,
+    own_redis,
+    recorded,
+    relaying,
+    storm,
+)
 from tests.services.conftest import NewCopying
 from worker.copying import Copying, MovedOnError
 from worker.pipeline import Pipeline
 from worker.served import Served
 from worker.settings import WorkerSettings
 from worker.statements import Statement
-from worker.stream import open_redis
 
 SMALL = 5_000
 LARGE = 60_000
@@ -55,7 +65,7 @@ async def test_a_record_that_is_flushed_meanwhile_is_whole_again(
 ):
     async with own_redis(tmp_path) as server:
         own = settings.model_copy(update={"redis_url": SecretStr(server.url)})
-        async with relaying(own, served), open_redis(own) as client:
+        async with relaying(own, served), client_of(own) as client:
             writing = asyncio.create_task(storm(pipeline, events))
             while await client.xlen(Names(own.prefix).events) < events // 2:
                 await asyncio.sleep(0.01)
@@ -207,7 +217,7 @@ async def test_a_stream_that_lost_its_end_gets_it_again(new_copying: NewCopying,
     for it in range(10):
         await draw(sql, it)
     await copying.copy()
-    async with open_redis(recording) as client:
+    async with client_of(recording) as client:
         key, entries = Names(recording.prefix).events, await recorded(recording)
         await client.delete(key)
         for place, event in list(entries.items())[:5]:

@@ -14,7 +14,7 @@ from rpc_client.record import LAST_N, Place
 from rpc_client.wire import Names
 from tests.conftest import connected
 from tests.proxy import proxied
-from tests.record import complete, draw, recorded, relaying
+from tests.record import client_of, complete, draw, recorded, relaying
 from tests.services.conftest import NewCopying
 from worker import copying as module
 from worker.copying import Copying, HaltedError
@@ -23,7 +23,6 @@ from worker.receipts import keep_partitions
 from worker.relay import Relay
 from worker.served import Served
 from worker.servers import Servers
-from worker.stream import open_redis
 from worker.testing import scratch_database
 
 RETENTION = 7
@@ -52,7 +51,7 @@ async def test_a_database_older_than_the_stream_is_noticed_and_nothing_is_copied
         await copying.halt(str(halted.value))
 
     assert logs[0]["log_level"] == "error"
-    assert "rowcall events --new-generation" in logs[0]["event"]
+    assert logs[0]["event"] == "events are not recorded: the stream is not this database's"
     told, bearable = await Relay(recording, served.statements).state(database)
     assert (told, bearable) == ("the stream in Redis ends at 1-0, the database's last event at 0", False)
 
@@ -74,7 +73,7 @@ async def test_a_new_generation_sets_the_old_stream_aside_and_records_what_the_d
 
     assert [event["data"]["it"] for event in (await recorded(recording)).values()] == ["first"]
     assert await Relay(recording, served.statements).state(database) == ("up", True)
-    async with open_redis(recording) as client:
+    async with client_of(recording) as client:
         assert (await client.xlen(aside[0]), await client.exists(aside[1])) == (2, 1)
         await client.delete(*aside)
 
@@ -202,7 +201,7 @@ async def test_what_was_forgotten_and_flushed_is_known_to_be_missing(new_copying
     await keep_house_now(copying)
     await sql.execute("update rowcall.receipts set at = '2026-01-01Z' where seq <= 2")
     await keep_partitions(sql, served.statements, now=NOW, retention_days=RETENTION)
-    async with open_redis(recording) as client:
+    async with client_of(recording) as client:
         await client.delete(Names(recording.prefix).events, Names(recording.prefix).about_events)
 
     await copying.find_place()

@@ -1,0 +1,232 @@
+"""The record of events as programs read it: from a cursor, through outages, once, with every gap told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+
+from accounts import AsyncAccounts
+from rpc_client.events import Event, Gap, subscribe
+from rpc_client.wire import Names
+from tests.conftest import WorkerProcess, environment
+from tests.record import assert_exact, client_of, complete, own_redis, recorded, relaying, storm
+from worker import stream
+from worker.served import Served
+from worker.settings import WorkerSettings
+
+
+@pytest.fixture
+async def recorder(settings: WorkerSettings, served: Served) -> AsyncIterator[WorkerSettings]:
+    """What commits in this test is recorded, by a relay alone."""
+    async with relaying(settings, served):
+        yield settings
+    await stream.delete(settings)
+
+
+async def read(settings: WorkerSettings, how_many: int, **options: Any) -> list[Event | Gap]:
+    """The next so many things that a subscriber is told."""
+    found: list[Event | Gap] = []
+    async with asyncio.timeout(30), subscribe(settings=settings, **options) as events:
+        async for item in events:
+            found.append(item)
+            if len(found) == how_many:
+                break
+    return found
+
+
+def told(items: list[Event | Gap]) -> list[Any]:
+    """What each was, in a word."""
+    return [item.data.get("amount", item.type) if isinstance(item, Event) else item.reason for item in items]
+
+
+async def test_a_subscriber_is_told_what_commits_from_now_on(accounts: AsyncAccounts, recorder, sql):
+    await accounts.open_account("a-1", "me")
+    await complete(recorder, sql)
+
+    async with subscribe("accounts/account/a-*", recorder) as events:
+        await accounts.deposit("a-1", 5)
+        event = await anext(events)
+
+    assert isinstance(event, Event)
+    assert (event.type, event.data, event.aggregate_id) == ("Deposited", {"amount": 5, "balance": 5}, "a-1")
+
+
+async def test_another_process_goes_on_where_one_stopped(accounts: AsyncAccounts, recorder, sql):
+    await accounts.open_account("a-1", "me")
+    for amount in range(1, 6):
+        await accounts.deposit("a-1", amount)
+    await complete(recorder, sql)
+
+    first = await read(recorder, 3, from_="beginning")
+    rest = await read(recorder, 3, from_=first[-1].cursor)
+
+    assert told(first) == ["AccountOpened", 1, 2]
+    assert told(rest) == [3, 4, 5]
+
+
+async def test_only_what_the_pattern_names_is_told(accounts: AsyncAccounts, recorder, sql):
+    for account in ("a-1", "b-1", "a-2"):
+        await accounts.open_account(account, "me")
+    await complete(recorder, sql)
+
+    async with subscribe("accounts/*/a-*", recorder, from_="beginning", follow=False) as events:
+        found = [event.aggregate_id async for event in events if isinstance(event, Event)]
+
+    assert found == ["a-1", "a-2"]
+
+
+async def test_a_subscriber_outlives_outages_and_hears_nothing_twice(
+    accounts: AsyncAccounts, settings: WorkerSettings, served: Served, sql, tmp_path: Path
+):
+    await accounts.open_account("a-1", "me")
+    async with own_redis(tmp_path) as server:
+        own = settings.model_copy(update={"redis_url": SecretStr(server.url)})
+        async with relaying(own, served):
+            reading = asyncio.create_task(read(own, 13, from_="beginning"))
+            for outage in range(2):
+                for n in range(6):
+                    await accounts.deposit("a-1", outage * 6 + n + 1)
+                await complete(own, sql)
+                await server.stop()
+                await server.start()
+                async with client_of(own) as client:
+                    await client.flushall()
+
+            assert told(await reading) == ["AccountOpened", *range(1, 13)]
+            await complete(own, sql)
+            assert len(await recorded(own)) == 13
+
+
+async def test_a_subscriber_may_come_before_redis_and_before_the_first_worker(
+    accounts: AsyncAccounts, settings: WorkerSettings, served: Served, tmp_path: Path
+):
+    async with own_redis(tmp_path) as server:
+        own = settings.model_copy(update={"redis_url": SecretStr(server.url)})
+        await server.stop()
+        reading = asyncio.create_task(read(own, 1))
+        await asyncio.sleep(0)
+        await server.start()
+        async with relaying(own, served):
+            await accounts.open_account("a-1", "me")
+
+            assert told(await reading) == ["AccountOpened"]
+
+
+async def test_what_was_trimmed_unread_is_a_gap_and_what_was_read_is_none(accounts: AsyncAccounts, recorder, sql):
+    await accounts.open_account("a-1", "me")
+    for amount in range(1, 6):
+        await accounts.deposit("a-1", amount)
+    await complete(recorder, sql)
+    cursors = [event.cursor for event in await read(recorder, 6, from_="beginning")]
+    async with client_of(recorder) as client:
+        names = Names(recorder.prefix)
+        await client.xtrim(names.events, maxlen=3, approximate=False)
+        await client.hset(names.about_events, "trimmed", cursors[2].partition(":")[2])
+
+    behind, in_time = await read(recorder, 4, from_=cursors[1]), await read(recorder, 3, from_=cursors[2])
+
+    assert told(behind) == ["trimmed", 3, 4, 5]
+    assert behind[0] == Gap("trimmed", after=cursors[1], before=cursors[3])
+    assert told(in_time) == [3, 4, 5]
+
+
+async def test_a_new_generation_is_a_gap_after_which_all_that_there_is_is_told(accounts: AsyncAccounts, recorder, sql):
+    await accounts.open_account("a-1", "me")
+    await complete(recorder, sql)
+    (opened,) = await read(recorder, 1, from_="beginning")
+    assert isinstance(opened, Event)
+
+    reading = asyncio.create_task(read(recorder, 3, from_=opened.cursor))
+    said = await rowcall(recorder, "events", "--new-generation")
+    await accounts.deposit("a-1", 5)
+
+    assert "generation" in said
+    assert told(await reading) == ["generation", "AccountOpened", 5]
+
+
+@pytest.mark.parametrize("place", ["", "yesterday", "5-0", "0198c5a4-0000-7000-8000-000000000000:5"])
+async def test_a_place_that_is_none_is_refused_with_what_would_be_right(settings: WorkerSettings, place: str):
+    with pytest.raises(ValueError, match="'now', 'beginning', or the cursor of an event"):
+        async with subscribe(settings=settings, from_=place):
+            pass
+
+
+async def rowcall(settings: WorkerSettings, *words: str) -> str:
+    """What a command printed, once it has ended well."""
+    process = await asyncio.create_subprocess_exec(
+        *[sys.executable, "-c", "from worker.cli import app; app()", *words],
+        stdout=asyncio.subprocess.PIPE,
+        env={**environment(settings), "COLUMNS": "200"},
+    )
+    output, _ = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 0, output
+    return output.decode()
+
+
+async def test_the_command_prints_the_record_for_people_and_for_programs(accounts: AsyncAccounts, recorder, sql):
+    await accounts.open_account("a-1", "me")
+    await accounts.deposit("a-1", 5)
+    await complete(recorder, sql)
+
+    (opened,) = await read(recorder, 1, from_="beginning")
+
+    shown, rest = await asyncio.gather(
+        rowcall(recorder, "events", "--pattern", "accounts/*"),
+        rowcall(recorder, "events", "--json", "--from", opened.cursor),
+    )
+
+    assert 'Deposited accounts/account/a-1 {"amount":5,"balance":5}' in shown
+    (second,) = map(json.loads, rest.splitlines())
+    assert (second["type"], second["data"], second["seq"]) == ("Deposited", {"amount": 5, "balance": 5}, 2)
+
+
+async def relay_of(sql: asyncpg.Connection) -> int | None:
+    """The session of the relay that works."""
+    return await sql.fetchval(
+        "select pid from pg_locks where locktype = 'advisory' and granted"
+        " and database = (select oid from pg_database where datname = current_database())"
+    )
+
+
+@pytest.mark.parametrize(
+    ("events", "waits"),
+    [(3_000, False), pytest.param(60_000, True, marks=[pytest.mark.heavy, pytest.mark.timeout(600)])],
+)
+async def test_when_the_worker_that_records_is_frozen_another_does_and_its_waking_harms_nothing(
+    events: int, waits: bool, start_worker, settings: WorkerSettings, pipeline, sql
+):
+    first, second = await start_worker(), await start_worker()
+    writing = asyncio.create_task(storm(pipeline, events))
+    recorder = await recording(first, second)
+    recorder.process.send_signal(signal.SIGSTOP)
+    try:
+        pid = await relay_of(sql)
+        if not waits:  # PostgreSQL ends it by itself after 10 s
+            await sql.execute("select pg_terminate_backend($1)", pid)
+        await writing
+        await complete(settings, sql, timeout_s=60)
+        assert await assert_exact(settings, sql) >= events
+    finally:
+        recorder.process.send_signal(signal.SIGCONT)
+    await storm(pipeline, 500, seed=50)
+    await complete(settings, sql)
+
+    assert await assert_exact(settings, sql) >= events + 500
+
+
+async def recording(*started: WorkerProcess) -> WorkerProcess:
+    """The one that says that it records."""
+    while True:
+        for worker in started:
+            if "this worker records the events" in worker.log.read_text():
+                return worker
+        await asyncio.sleep(0.02)
