@@ -93,9 +93,11 @@ class Copying:
     async def find_place(self) -> None:
         """Where to go on: after the stream's last entry, or, where there is none, with what can be rebuilt."""
         seen = await self.stream.look()
-        known = await self._row("find_record")  # after the look, so that the stream cannot seem to be ahead
+        known = await self._row(
+            "find_record", newest=seen.end.seq
+        )  # after the look, so that the stream cannot seem to be ahead
         assert known is not None, "a migration wrote the row"
-        self._check(seen, known["generation"], known["horizon"])
+        self._check(seen, known)
         trimmed, start = seen.trimmed if seen.generation else seen.first, seen.end.seq
         if seen.end == BEGINNING:
             trimmed = await self._newest_left_out()
@@ -109,14 +111,19 @@ class Copying:
                 raise MovedOnError
         self.generation, self.end, self.seq = known["generation"], seen.end, start
         await self._keep_position()
-        self.watch.well()
 
-    def _check(self, seen: Seen, generation: str, horizon: int) -> None:
+    def _check(self, seen: Seen, known: Row) -> None:
         """HaltedError unless the stream is this database's."""
-        if seen.generation not in {"", generation}:
-            raise HaltedError(f"the stream in Redis is of generation {seen.generation}, the database of {generation}")
-        if seen.end.seq > horizon:
-            raise HaltedError(f"the stream in Redis ends at {seen.end}, the database's last event at {horizon}")
+        if seen.generation not in {"", known["generation"]}:
+            of = f"of generation {seen.generation}, the database of {known['generation']}"
+            raise HaltedError(f"the stream in Redis is {of}")
+        if seen.end.seq > known["horizon"]:
+            raise HaltedError(
+                f"the stream in Redis ends at {seen.end}, the database's last event at {known['horizon']}"
+            )
+        # The database may have gone back and come this far again: then another call has the number of the last entry.
+        if None not in (seen.request_id, known["request_id"]) and seen.request_id != known["request_id"]:
+            raise HaltedError(f"the stream in Redis has another event at {seen.end} than the database")
 
     async def _newest_left_out(self) -> Place:
         """The newest event that does not fit into a record that is built anew."""
@@ -141,6 +148,7 @@ class Copying:
             full = len(rows) == self.receipts
             if rows:
                 await self._append(rows)
+                await self.keep_house()
         self.seq = noted["horizon"]
         return True
 
@@ -155,6 +163,7 @@ class Copying:
                 return [] if rows[0]["seq"] is None else rows
             if (behind_s := time.monotonic() - since) > LAG_S and self.watch.due():
                 await self._tell_what_is_open(behind_s)
+            await self.keep_house()
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
 

@@ -86,13 +86,13 @@ class Relay:
         while True:
             try:
                 await copying.find_place()
-                pause = FIRST_PAUSE_S
                 await self._follow(copying)
             except MovedOnError:
                 continue
             except HaltedError as why:
                 await copying.halt(str(why))
             except RedisError as error:
+                pause = pause if self._watch.in_trouble else FIRST_PAUSE_S
                 self._watch.away(error)
             await asyncio.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311
             pause = min(pause * 2, LONGEST_PAUSE_S)
@@ -102,7 +102,9 @@ class Relay:
         pause = CYCLE_S
         while True:
             self._committed.clear()
-            if await copying.copy():
+            some = await copying.copy()
+            self._watch.well()
+            if some:
                 pause = CYCLE_S
                 await asyncio.sleep(CYCLE_S)
             else:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+import orjson
 import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -32,7 +33,11 @@ local known = redis.call('HGET', KEYS[2], 'generation') or ''
 """
 _LOOK = f"""{_END}
 local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)
-return {{known, ending(KEYS[1]), redis.call('HGET', KEYS[2], 'trimmed') or '0-0', first[1] and first[1][1] or '0-0'}}
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)
+return {{
+    known, ending(KEYS[1]), redis.call('HGET', KEYS[2], 'trimmed') or '0-0', first[1] and first[1][1] or '0-0',
+    last[1] and last[1][2][2] or '{{}}'
+}}
 """
 _BEGIN = f"""{_END}
 if ending(KEYS[1]) ~= ARGV[1] or known ~= ARGV[2] then return 0 end
@@ -86,6 +91,8 @@ class Seen:
     trimmed: Place
     """The newest entry that was removed."""
     first: Place
+    request_id: str | None
+    """Whose event the last entry is; None where there is none."""
 
 
 def open_redis(settings: WorkerSettings, **options: Any) -> redis.Redis:
@@ -119,8 +126,9 @@ class Stream:
 
     async def look(self) -> Seen:
         """What is there."""
-        generation, *places = await self._look(keys=self._keys)
-        return Seen(generation, *map(Place.read, places))
+        generation, end, trimmed, first, last = await self._look(keys=self._keys)
+        request_id = orjson.loads(last).get("request_id")
+        return Seen(generation, Place.read(end), Place.read(trimmed), Place.read(first), request_id)
 
     async def begin(self, seen: Seen, facts: Mapping[str, object]) -> bool:
         """Note these facts of a stream that still is as it was seen. Whether it was."""

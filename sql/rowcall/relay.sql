@@ -3,13 +3,21 @@
 select pg_try_advisory_lock(hashtextextended(:key::text, 0));
 
 -- name: find_record
--- What the database knows of the record, and the last number that a receipt has drawn.
+-- What the database knows of the record, the last number that a receipt has drawn, and the call that has this one.
 select
     r.generation::text as generation,
     r.position,
     r.forgotten,
-    (select case when s.is_called then s.last_value else 0 end from rowcall.event_seq as s) as horizon
-from rowcall.relay as r;
+    (select case when s.is_called then s.last_value else 0 end from rowcall.event_seq as s) as horizon,
+    found.request_id
+from rowcall.relay as r
+left join lateral (
+    select id::text as request_id
+    from rowcall.receipts
+    where events is not null and seq = :newest::bigint
+    order by day
+    limit 1
+) as found on true;
 
 -- name: note_horizon
 -- The last number drawn; where that is new also a transaction id, which all who drew a number up to there got earlier.

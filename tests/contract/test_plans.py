@@ -137,7 +137,7 @@ A_NODE = {"graph_id": "graph-2", "graph_version": 2, "position": 7, "block_id": 
 A_LINK = {"source_id": "node-2-2-0", "source_name": "x", "sink_id": "node-2-2-1", "sink_name": "y", "is_static": False}
 AS_USUAL = """
 accounts.get_account accounts.list_entries accounts.deposit accounts.withdraw rowcall.list_partitions
-rowcall.find_record rowcall.find_oldest_held rowcall.begin_generation rowcall.find_lag rowcall.find_oldest_transaction
+rowcall.find_oldest_held rowcall.begin_generation rowcall.find_lag rowcall.find_oldest_transaction
 platform.user_exists platform.get_credits platform.get_graph_execution_meta platform.find_graph_execution
 platform.list_graph_executions platform.list_graph_executions_of_graph
 platform.list_graph_executions_of_graph_version platform.list_graph_executions_of_version
@@ -155,6 +155,7 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "rowcall.lock_alone": {"key": "tests"},
     "rowcall.lock_shared": {"key": "tests"},
     "rowcall.try_lock_session": {"key": "tests"},
+    "rowcall.find_record": {"newest": 7},
     "rowcall.note_horizon": {"known": 0},
     "rowcall.read_events": {"xid": "1", "after": 10_000, "horizon": 1 << 40, "receipts": 64},
     "rowcall.find_rebuild": {"entries": 15_000},

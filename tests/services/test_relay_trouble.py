@@ -78,6 +78,18 @@ async def test_a_new_generation_sets_the_old_stream_aside_and_records_what_the_d
         await client.delete(*aside)
 
 
+async def test_a_database_that_went_back_and_came_as_far_again_is_noticed(new_copying: NewCopying, sql):
+    copying = await new_copying()
+    await draw(sql, "lost by the restore")
+    await copying.copy()
+    await sql.execute("delete from rowcall.receipts; select setval('rowcall.event_seq', 1, false)")
+    for it in ("instead", "further"):
+        await draw(sql, it)
+
+    with pytest.raises(HaltedError, match="another event at 1-0"):
+        await copying.find_place()
+
+
 async def test_a_stream_of_another_generation_is_left_alone(new_copying: NewCopying, recording, sql):
     copying = await new_copying()
     await draw(sql, "it")
