@@ -116,7 +116,7 @@ class Reader:
 
     async def start(self) -> None:
         """Find out where now is. Waits while Redis is away."""
-        about, entries = await self._patiently(lambda: self._look(newest=self._place is None))
+        about, entries = await self._patiently(lambda: self._look(self._place))
         if self._place is None and about.generation is not None:
             self._adopt(about, [Place.read(name) for name, _ in entries])
 
@@ -146,20 +146,20 @@ class Reader:
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
-    async def _look(self, *, newest: bool = False) -> tuple[About, list[tuple[str, dict[str, str]]]]:
-        """What there is to know, and the next entries, or the newest: both of the same moment."""
+    async def _look(self, after: Place | None) -> tuple[About, list[tuple[str, dict[str, str]]]]:
+        """What there is to know, and the next entries after a place, or else the newest: both of the same moment."""
         async with self.redis.pipeline(transaction=True) as pipe:
             pipe.hmget(self._about, ["generation", "trimmed", "history"])
-            if newest:
+            if after is None:
                 pipe.xrevrange(self._stream, count=1)
             else:
-                pipe.xrange(self._stream, min=f"({self._place or BEGINNING}", count=PAGE)
+                pipe.xrange(self._stream, min=f"({after}", count=PAGE)
             (generation, trimmed, history), entries = await pipe.execute()
         return About(generation, Place.read(trimmed or "0-0"), int(history or 0)), entries
 
     async def _page(self) -> list[Entry | Gap]:
         """What comes next: entries, and before them what is missing."""
-        about, entries = await self._look()
+        about, entries = await self._look(self._place)
         if about.generation is None:
             return []  # nobody has begun it, or it was lost and is not rebuilt yet
         if self._generation is None or self._place is None:
@@ -167,8 +167,10 @@ class Reader:
             return await self._page()
         after, reason = self._cursor(str(self._place)), self._missing(about)
         if reason == "generation":
+            about, entries = await self._look(BEGINNING)  # should this fail, the gap is still to be told
+            if about.generation is None:
+                return []
             self._generation, self._place = about.generation, BEGINNING
-            about, entries = await self._look()
         found: list[Entry | Gap] = [Entry(self._cursor(name), fields["event"]) for name, fields in entries]
         if entries:
             self._place = Place.read(entries[-1][0])

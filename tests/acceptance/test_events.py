@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 from pydantic import SecretStr
+from typer.testing import CliRunner
 
 from accounts import AsyncAccounts
 from rpc_client.events import Event, Gap, subscribe
@@ -20,6 +21,7 @@ from rpc_client.wire import Names
 from tests.conftest import WorkerProcess, environment
 from tests.record import assert_exact, client_of, complete, own_redis, recorded, relaying, storm
 from worker import stream
+from worker.cli import app
 from worker.served import Served
 from worker.settings import WorkerSettings
 
@@ -112,13 +114,21 @@ async def test_a_subscriber_may_come_before_redis_and_before_the_first_worker(
     async with own_redis(tmp_path) as server:
         own = settings.model_copy(update={"redis_url": SecretStr(server.url)})
         await server.stop()
-        reading = asyncio.create_task(read(own, 1))
+        entered = asyncio.Event()
+
+        async def first() -> Event | Gap:
+            async with subscribe(settings=own) as events:
+                entered.set()
+                return await anext(events)
+
+        reading = asyncio.create_task(first())
         await asyncio.sleep(0)
         await server.start()
+        await entered.wait()
         async with relaying(own, served):
             await accounts.open_account("a-1", "me")
 
-            assert told(await reading) == ["AccountOpened"]
+            assert told([await reading]) == ["AccountOpened"]
 
 
 async def test_what_was_trimmed_unread_is_a_gap_and_what_was_read_is_none(accounts: AsyncAccounts, recorder, sql):
@@ -189,6 +199,13 @@ async def test_the_command_prints_the_record_for_people_and_for_programs(account
     assert (second["type"], second["data"], second["seq"]) == ("Deposited", {"amount": 5, "balance": 5}, 2)
 
 
+def test_the_command_says_in_one_line_what_a_place_is():
+    result = CliRunner().invoke(app, ["events", "--from", "yesterday"])
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("--from: 'yesterday' is no place in the record of events")
+
+
 async def relay_of(sql: asyncpg.Connection) -> int | None:
     """The session of the relay that works."""
     return await sql.fetchval(
@@ -199,7 +216,7 @@ async def relay_of(sql: asyncpg.Connection) -> int | None:
 
 @pytest.mark.parametrize(
     ("events", "waits"),
-    [(3_000, False), pytest.param(60_000, True, marks=[pytest.mark.heavy, pytest.mark.timeout(600)])],
+    [(1_500, False), pytest.param(60_000, True, marks=[pytest.mark.heavy, pytest.mark.timeout(600)])],
 )
 async def test_when_the_worker_that_records_is_frozen_another_does_and_its_waking_harms_nothing(
     events: int, waits: bool, start_worker, settings: WorkerSettings, pipeline, sql

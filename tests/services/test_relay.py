@@ -34,7 +34,7 @@ from worker.served import Served
 from worker.settings import WorkerSettings
 from worker.statements import Statement
 
-SMALL = 5_000
+SMALL = 3_000
 LARGE = 60_000
 SIZES = [SMALL, pytest.param(LARGE, marks=[pytest.mark.heavy, pytest.mark.timeout(600)])]
 FRESH_S = 0.5

@@ -35,16 +35,17 @@ def events(
     if new_generation:
         run(_new_generation())
         return
+    settings = ClientSettings()
     try:
-        run(_print(start or ("now" if follow else "beginning"), pattern, follow=follow, as_json=as_json))
+        run(_print(settings, start or ("now" if follow else "beginning"), pattern, follow=follow, as_json=as_json))
     except ValueError as error:
         fail(f"--from: {error}")
     except KeyboardInterrupt:
         raise typer.Exit from None
 
 
-async def _print(start: str, pattern: str, *, follow: bool, as_json: bool) -> None:
-    async with subscribe(pattern, ClientSettings(), from_=start, follow=follow) as found:
+async def _print(settings: ClientSettings, start: str, pattern: str, *, follow: bool, as_json: bool) -> None:
+    async with subscribe(pattern, settings, from_=start, follow=follow) as found:
         async for item in found:
             if as_json:
                 typer.echo(_as_json(item))
