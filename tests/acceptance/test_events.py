@@ -182,19 +182,15 @@ async def rowcall(settings: WorkerSettings, *words: str) -> str:
     return output.decode()
 
 
-async def test_the_command_prints_the_record_for_people_and_for_programs(accounts: AsyncAccounts, recorder, sql):
+async def test_the_command_prints_the_record_for_programs_from_any_place(accounts: AsyncAccounts, recorder, sql):
     await accounts.open_account("a-1", "me")
     await accounts.deposit("a-1", 5)
     await complete(recorder, sql)
 
     (opened,) = await read(recorder, 1, from_="beginning")
 
-    shown, rest = await asyncio.gather(
-        rowcall(recorder, "events", "--pattern", "accounts/*"),
-        rowcall(recorder, "events", "--json", "--from", opened.cursor),
-    )
+    rest = await rowcall(recorder, "events", "--json", "--pattern", "accounts/*", "--from", opened.cursor)
 
-    assert 'Deposited accounts/account/a-1 {"amount":5,"balance":5}' in shown
     (second,) = map(json.loads, rest.splitlines())
     assert (second["type"], second["data"], second["seq"]) == ("Deposited", {"amount": 5, "balance": 5}, 2)
 
