@@ -149,14 +149,22 @@ class Stream:
 
     async def set_aside(self, generation: str) -> list[str]:
         """Rename what there is, and keep the place for this generation. The new names."""
-        aside = [f"{key}:before-{generation}" for key in self._keys]
+        aside = _aside(self._keys, generation)
         names: list[str] = await self._set_aside(keys=[*self._keys, *aside], args=[generation])
         return names
 
 
+def _aside(keys: Sequence[str], generation: str) -> list[str]:
+    """Under which names lies what was there before this generation."""
+    return [f"{key}:before-{generation}" for key in keys]
+
+
 async def delete(settings: WorkerSettings) -> None:
-    """Delete this prefix's record, by its names. For demos and tests."""
+    """Delete this prefix's record, each of its keys by its name, and those set aside. For demos and tests."""
     names = Names(settings.prefix)
-    client = open_redis(settings)
-    async with client:
-        await client.delete(names.events, names.about_events)
+    keys = found = [names.events, names.about_events]
+    async with open_redis(settings, decode_responses=True) as client:
+        while (generation := await client.hget(found[1], "generation")) is not None:
+            found = _aside(keys[:2], str(generation))
+            keys = [*keys, *found]
+        await client.delete(*keys)

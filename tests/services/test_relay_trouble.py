@@ -75,7 +75,6 @@ async def test_a_new_generation_sets_the_old_stream_aside_and_records_what_the_d
     assert await Relay(recording, served.statements).state(database) == ("up", True)
     async with client_of(recording) as client:
         assert (await client.xlen(aside[0]), await client.exists(aside[1])) == (2, 1)
-        await client.delete(*aside)
 
 
 async def test_a_database_that_went_back_and_came_as_far_again_is_noticed(new_copying: NewCopying, sql):
