@@ -241,3 +241,5 @@ class Reason:
     TOO_MANY_CALLS = "too_many_calls"
     TOO_DEEP = "too_deep"
     FENCED = "fenced"
+    HEADERS = "headers"
+    OPERATOR = "operator"

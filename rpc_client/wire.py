@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import NoneType
-from typing import Any
+from typing import Any, TypeGuard
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import orjson
@@ -197,9 +197,14 @@ def _positive(fields: dict[str, Any], key: str, reason: str) -> int | None:
     value = fields.get(key)
     if value is None:
         return None
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 1 << 53:
+    if not is_natural(value):
         raise InvalidRequest(f"{key!r} must be a positive integer", _why(reason))
     return value
+
+
+def is_natural(value: object) -> TypeGuard[int]:
+    """Whether this is a whole number above 0 that every JSON reader keeps exactly."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 53
 
 
 def _arguments(line: bytes, fields: dict[str, Any], max_depth: int) -> bytes:

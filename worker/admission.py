@@ -21,6 +21,7 @@ from rpc_client.arguments import SHOWN, seems_doubled, sorted_json
 from rpc_client.contract import read_arguments
 from rpc_client.errors import InvalidRequest, Reason, RemoteError
 from worker.calls import OTHER_IDS_DAY, Call, day_of, hash_arguments, identify
+from worker.headers import bad_headers
 from worker.redaction import without_secrets
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from worker.settings import WorkerSettings
 
 LARGE = 64 << 10
+CONTENT_TYPES = {None, "", "application/json", "application/x-ndjson"}
 Natural = Annotated[int, Field(gt=0, lt=1 << 53)]
 Version = Annotated[int, Field(ge=wire.VERSION, le=wire.VERSION)]
 """Not a Literal, which takes true and 1.0 for 1."""
@@ -55,7 +57,9 @@ class Admission:
         self._schemas: dict[str, type[BaseModel] | None] = {}
 
     def admit(self, lines: Sequence[bytes], origin: Origin, routing_key: str) -> list[Call | Refused]:
-        """Read every line of a message."""
+        """Read every line of a message. InvalidRequest where one id would be that of several."""
+        if origin.replay is not None and origin.replay.request_id is not None and len(lines) > 1:
+            raise bad_headers("x-rowcall-id is the id of one call, and the message holds several")
         if sum(map(len, lines)) > LARGE:
             with _no_collection():
                 return self._read(lines, origin, routing_key)
@@ -63,7 +67,7 @@ class Admission:
 
     def _read(self, lines: Sequence[bytes], origin: Origin, routing_key: str) -> list[Call | Refused]:
         answer = self._served.answers.get(routing_key.partition(".")[2])
-        if answer is None or answer.method.routing_key != routing_key:
+        if answer is None or answer.method.routing_key != routing_key or origin.replay is not None:
             return [self._carefully(line, origin, routing_key) for line in lines]
         schema = self._schema(answer.method)
         return [
@@ -141,13 +145,32 @@ class Admission:
             arguments=arguments,
             args_hash=hash_arguments(read.method, read.arguments) if write else b"",
             expires_at=self._expiry(read.deadline_ms, origin),
-            maybe_repeat=write and (origin.redelivered or read.attempt > 1),
+            maybe_repeat=write and (origin.redelivered or read.attempt > 1 or origin.replay is not None),
+            replayed=origin.replay is not None,
         )
 
     def _expiry(self, deadline_ms: int | None, origin: Origin) -> float:
+        if origin.replay is not None:
+            deadline_ms = origin.replay.deadline_ms
         if deadline_ms is None:
             return origin.received_at + self._settings.default_deadline_s
         return min(deadline_ms / 1000, origin.received_at + self._settings.max_deadline_s)
+
+
+def check_envelope(body: bytes, content_type: str | None, encoding: str | None, limit: int) -> None:
+    """InvalidRequest for a message that is not to be read at all: by its size, or by what it says it holds."""
+    if len(body) > limit + 4096:  # the limit is on arguments; the rest of a line is small
+        raise InvalidRequest(
+            f"the message has {len(body)} bytes; the limit is {limit} (ROWCALL_BODY_BYTES)",
+            {"reason": Reason.TOO_LARGE, "limit": limit},
+        )
+    if content_type not in CONTENT_TYPES:
+        raise InvalidRequest(
+            f"content type {str(content_type)[:64]!r} is not read here; send application/json",
+            {"reason": Reason.CONTENT_TYPE},
+        )
+    if encoding:
+        raise InvalidRequest("content encodings are not read here; send plain JSON", {"reason": Reason.ENCODING})
 
 
 def _arguments(method: Method[..., Any], encoded: bytes) -> dict[str, object]:

@@ -30,6 +30,16 @@ _EPOCH = OTHER_IDS_DAY.toordinal()
 
 
 @dataclass(frozen=True, slots=True)
+class Replay:
+    """A dead letter that is sent again: what holds in place of what its line says."""
+
+    deadline_ms: int | None
+    """Milliseconds since 1970."""
+    request_id: str | None
+    """A UUID in lower case: the id of a line without one, or the one under which a line is run anew."""
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """Where a message came from, as the broker tells it."""
 
@@ -40,6 +50,8 @@ class Origin:
     message_id: str | None
     redelivered: bool
     received_at: float = field(default_factory=time.time)
+    replay: Replay | None = None
+    """What its headers say, of a call that is replayed."""
 
 
 @dataclass(slots=True)
@@ -58,6 +70,8 @@ class Call:
     args_hash: bytes
     expires_at: float
     maybe_repeat: bool
+    replayed: bool = False
+    """Whether an operator sent it again: its own caller was answered long ago."""
     result: Result | None = None
     """What it came to; None while it has not run."""
 
@@ -128,6 +142,8 @@ def hash_arguments(method: str, arguments: bytes) -> bytes:
 
 def identify(line: Line, origin: Origin, *, write: bool) -> str:
     """The call's id: its own, or one made of what makes the message recognisable when it is delivered again."""
+    if origin.replay is not None and origin.replay.request_id is not None:
+        return origin.replay.request_id
     if line.id is not None:
         if not UUID_SHAPE.fullmatch(line.id):
             raise InvalidRequest("'id' must be a UUID, as in 0198c5a4-…", {"reason": Reason.REQUEST_ID})
@@ -143,6 +159,13 @@ def identify(line: Line, origin: Origin, *, write: bool) -> str:
     return str(uuid4())
 
 
+def made_at(request_id: str) -> float | None:
+    """The moment inside a UUIDv7, on the clock of ``time.time``; None for every other id."""
+    if request_id[14] != "7" or request_id[19] not in "89ab":
+        return None
+    return int(request_id[:8] + request_id[9:13], 16) / 1000
+
+
 def mark_of(line: bytes, origin: Origin) -> str:
     """An id for a line that has none: the same whenever its message is delivered again."""
     marks = [origin.caller, origin.reply_to, origin.correlation_id, origin.message_id]
@@ -152,9 +175,9 @@ def mark_of(line: bytes, origin: Origin) -> str:
 
 def day_of(request_id: str, *, now: float, retention_days: int) -> date:
     """The day under which a write's id is remembered. InvalidRequest for a UUIDv7 that is too old to be recognised."""
-    if request_id[14] != "7" or request_id[19] not in "89ab":
+    made = made_at(request_id)
+    if made is None:
         return OTHER_IDS_DAY
-    made = int(request_id[:8] + request_id[9:13], 16) / 1000
     if not now - retention_days * 86400 < made < now + EARLY_S:
         raise InvalidRequest(
             f"the time inside 'id' must lie within the last {retention_days} days (ROWCALL_RETENTION_DAYS):"

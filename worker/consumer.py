@@ -6,20 +6,22 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import aiormq.exceptions
 import structlog
 
 from rpc_client.connection import Link, loss_as_error, open_channel
+from rpc_client.errors import RemoteError
 from rpc_client.frames import HotChannel, Message, Socket
 from rpc_client.properties import UNREADABLE
 from rpc_client.wire import Names
 from worker import topology
 from worker.calls import Origin
 from worker.dead_letters import DeadLetter
-from worker.pipeline import Answered
+from worker.headers import PREFIX, as_replayed
+from worker.pipeline import Answered, refused
 from worker.replies import WORKER, Replies
 
 if TYPE_CHECKING:
@@ -55,6 +57,8 @@ class Delivery:
     """As they travel."""
     unreadable: str | None
     """The name of a property that is not UTF-8, as they have to be."""
+    refusal: RemoteError | None = None
+    """Why nothing of it runs: its headers say what they may not."""
 
     @classmethod
     def of(cls, message: Message, channel: AbstractChannel, socket: Socket) -> Delivery:
@@ -79,6 +83,15 @@ class Delivery:
             headers=message.headers,
             unreadable=known(UNREADABLE),
         )
+
+    def replayed(self, operators: frozenset[str]) -> Delivery:
+        """Itself, as its headers say."""
+        if PREFIX not in self.headers:
+            return self
+        try:
+            return replace(self, origin=as_replayed(self.origin, self.headers, operators))
+        except RemoteError as error:
+            return replace(self, refusal=error)
 
     @property
     def calls(self) -> int:
@@ -129,7 +142,7 @@ class Consumer:
         channel.closing.add_done_callback(lambda _: self._on_channel_closed(channel))
         channel.on_consumer_cancel_callbacks.add(self._on_cancelled)
         socket = self.link.socket
-        socket.take_over(channel.number, HotChannel(lambda message: self._take(Delivery.of(message, channel, socket))))
+        socket.take_over(channel.number, HotChannel(lambda message: self._on_message(message, channel, socket)))
         await channel.basic_qos(prefetch_count=self._settings.prefetch)
         self._channel = channel
         self._tags = []
@@ -145,6 +158,10 @@ class Consumer:
 
     async def _on_cancelled(self, _: object) -> None:
         self.link.drop("the broker cancelled a consumer")
+
+    def _on_message(self, message: Message, channel: AbstractChannel, socket: Socket) -> None:
+        delivery = Delivery.of(message, channel, socket)
+        self._take(delivery.replayed(self._settings.operator_names) if message.headers else delivery)
 
     def _take(self, delivery: Delivery) -> None:
         """Begin with a message, or let it lie while enough is in hand."""
@@ -201,6 +218,9 @@ class Consumer:
             return
         if reply_to is None and delivery.routing_key.startswith("read."):
             log.info("dropped: a read that nobody waits for")
+            return
+        if delivery.refusal is not None:
+            yield refused(delivery.body, delivery.origin, delivery.refusal)
             return
         answering = self._pipeline.answers(
             delivery.body,

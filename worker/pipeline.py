@@ -20,12 +20,11 @@ from rpc_client.errors import (
     DeadlineExceeded,
     InternalError,
     InvalidRequest,
-    Reason,
     RemoteError,
     ResultTooLarge,
     Unavailable,
 )
-from worker.admission import Admission, Refused
+from worker.admission import Admission, Refused, check_envelope
 from worker.answers import business_error
 from worker.calls import UUID_SHAPE, Call, Origin, Outcome, Result
 from worker.dead_letters import DeadLetter, error_text, traceback_text
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
     from worker.served import Served
     from worker.settings import WorkerSettings
 
-CONTENT_TYPES = {None, "", "application/json", "application/x-ndjson"}
 FIRST_PAUSE_S = 0.02
 
 log = structlog.get_logger("rowcall.call")
@@ -87,13 +85,11 @@ class Pipeline:
         """Answer every call of a message: nearly always all at once, large answers in portions as they are ready."""
         started = time.perf_counter()
         try:
-            self._check_envelope(body, content_type, encoding)
+            check_envelope(body, content_type, encoding, self._settings.body_bytes)
             lines = wire.split_lines(body, self._settings.message_calls)
             slots = self._admission.admit(lines, origin, routing_key)
         except InvalidRequest as error:
-            log.info("refused", error=error.code, reason=error.details.get("reason"))
-            untold = [DeadLetter(body, "malformed", error_text(error))] if origin.reply_to is None else []
-            yield Answered([wire.encode_reply(wire.only_id(body), wire.encode_error(error))], untold)
+            yield refused(body, origin, error)
             return
         portions = self._groups.portions([slot for slot in slots if isinstance(slot, Call)])
         if len(portions) > 1:
@@ -123,21 +119,6 @@ class Pipeline:
             redelivered=origin.redelivered,
         )
         return answered
-
-    def _check_envelope(self, body: bytes, content_type: str | None, encoding: str | None) -> None:
-        limit = self._settings.body_bytes
-        if len(body) > limit + 4096:  # the limit is on arguments; the rest of a line is small
-            raise InvalidRequest(
-                f"the message has {len(body)} bytes; the limit is {limit} (ROWCALL_BODY_BYTES)",
-                {"reason": Reason.TOO_LARGE, "limit": limit},
-            )
-        if content_type not in CONTENT_TYPES:
-            raise InvalidRequest(
-                f"content type {str(content_type)[:64]!r} is not read here; send application/json",
-                {"reason": Reason.CONTENT_TYPE},
-            )
-        if encoding:
-            raise InvalidRequest("content encodings are not read here; send plain JSON", {"reason": Reason.ENCODING})
 
     def _reply(self, slot: Call | Refused, dead: list[DeadLetter]) -> bytes:
         """The reply line of a result. A bug is logged, and a write that met one is kept."""
@@ -278,22 +259,32 @@ class Pipeline:
     async def _ruled_out(self, call: Call, answer: RemoteError) -> Result:
         """The answer to a call that is not run. One that may have run before is fenced first: then the answer is true.
 
-        Not so for a bug: its call is kept for replay, which a fence would forbid.
+        Not so for a bug: its call is kept for replay, which a fence would forbid. Nor for a replay, which whoever sent
+        it may want to send again: there the answer holds for this time only.
         """
         if not call.maybe_repeat:
             return answer
         try:
-            return (await self._receipts.fence(call)).answer_to(call)
+            stored = await (self._receipts.find_one(call) if call.replayed else self._receipts.fence(call))
         except Exception as error:  # noqa: BLE001 - whatever kept it from being known
             log.warning("an outcome could not be looked up", method=call.method, id=call.shown_id, error=repr(error))
             return Unavailable(f"whether {call.method} ran could not be looked up: the database is away or busy")
+        return answer if stored is None else stored.answer_to(call)
 
 
 def _expired(call: Call) -> RemoteError:
     """What is to be said of a call whose time is up."""
     if call.fences:  # a fence that was written unheard stands, and forbids whatever it was asked of
         return Unavailable(f"whether {call.arguments['id']} is fenced could not be learnt in time; ask again")
-    return DeadlineExceeded(f"{call.method} expired before it could run; it did not and will not")
+    told = "this replay of it did not run" if call.replayed else "it did not and will not"
+    return DeadlineExceeded(f"{call.method} expired before it could run; {told}")
+
+
+def refused(body: bytes, origin: Origin, error: RemoteError) -> Answered:
+    """The answer to a message of which nothing runs; what nobody can be told is kept."""
+    log.info("refused", error=error.code, reason=error.details.get("reason"))
+    untold = [DeadLetter(body, "malformed", error_text(error))] if origin.reply_to is None else []
+    return Answered([wire.encode_reply(wire.only_id(body), wire.encode_error(error))], untold)
 
 
 def _word(result: Result | None) -> str:

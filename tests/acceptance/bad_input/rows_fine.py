@@ -52,7 +52,7 @@ FINE = [
     sent("B37 no correlation", correlation_id=None),
     sent(
         "B40 headers",
-        headers={"x-death": [{"count": 10**9, "queue": "write"}], "x-delivery-count": 99, "x-rowcall-deadline": 1},
+        headers={"x-death": [{"count": 10**9, "queue": "write"}], "x-delivery-count": 99, "x-rowcall-note": 1},
     ),
     sent("B40 headers with much in them", headers={"a": list(range(10_000)), "b": {"c": {"d": {"e": [[[]]]}}}}),
     sent("B40 a time without an end", timestamp=datetime(9999, 12, 31, tzinfo=UTC)),

@@ -137,6 +137,30 @@ ROWS = [
         reason="request_id_required",
         properties={"correlation_id": None, "message_id": Bytes("")},
     ),
+    *(
+        Row(
+            f"B40 {name} {value!r}",
+            under(str(uuid4())),
+            DEPOSIT,
+            reason="headers",
+            properties={"headers": {name: value}},
+        )
+        for name, value in (
+            ("x-rowcall-deadline", MARK),
+            ("x-rowcall-deadline", 0),
+            ("x-rowcall-deadline", True),
+            ("x-rowcall-id", MARK),
+            ("x-rowcall-caller", 5),
+        )
+    ),
+    Row(
+        "B40 the call of another",
+        under(str(uuid4())),
+        DEPOSIT,
+        error="AuthorizationError",
+        reason="operator",
+        properties={"headers": {"x-rowcall-caller": MARK}},
+    ),
     Row("B36 made eight days ago", under(v7(time.time() - 8 * 86400)), DEPOSIT, reason="request_id_day"),
     Row("B36 made tomorrow", under(v7(time.time() + 86400)), DEPOSIT, reason="request_id_day"),
     Row("B36 made at the end of time", under("ffffffff-ffff-7fff-bfff-ffffffffffff"), DEPOSIT, reason="request_id_day"),
