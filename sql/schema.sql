@@ -500,6 +500,8 @@ CREATE INDEX dead_letters_method_idx ON rowcall.dead_letters USING btree (method
 
 CREATE INDEX dead_letters_parent_idx ON rowcall.dead_letters USING btree (parent) WHERE (parent IS NOT NULL);
 
+CREATE INDEX dead_letters_replay_id_idx ON rowcall.dead_letters USING btree (replay_id) WHERE (replay_id IS NOT NULL);
+
 CREATE INDEX dead_letters_state_idx ON rowcall.dead_letters USING btree (state, number);
 
 CREATE INDEX receipts_other_ids_at_idx ON rowcall.receipts_other_ids USING btree (at);

@@ -48,6 +48,7 @@ create index dead_letters_state_idx on rowcall.dead_letters (state, number);
 create index dead_letters_fingerprint_idx on rowcall.dead_letters (fingerprint, number);
 create index dead_letters_method_idx on rowcall.dead_letters (method, number);
 create index dead_letters_last_at_idx on rowcall.dead_letters (last_at);
+create index dead_letters_replay_id_idx on rowcall.dead_letters (replay_id) where replay_id is not null;
 create index dead_letters_parent_idx on rowcall.dead_letters (parent) where parent is not null;
 
 -- Who did what to dead letters. Rows are only ever added.

@@ -22,6 +22,12 @@ on conflict on constraint dead_letters_call_key do update set
     state = case when l.state in ('discarded', 'replaced') then l.state else 'open' end
 where l.last_at <> excluded.last_at;
 
+-- name: own_ids
+-- Under which ids those letters are kept that were replayed under these.
+select replay_id, id, caller
+from rowcall.dead_letters
+where replay_id = any(:ids::uuid[]);
+
 -- name: settle_dead_letters
 -- Letters of these ids end where their id has a receipt of the same caller: it ran, or may never run.
 update rowcall.dead_letters as l set

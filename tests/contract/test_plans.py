@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from tests.contract.desk_values import DESK, LETTER
 from worker.served import Served
 from worker.servers import Servers
 from worker.statements import Statement
@@ -29,6 +30,7 @@ EXCEPTIONS = {
     "platform.list_graph_executions_of_preset",
     "platform.lock_open_node_execution",
     "rowcall.find_rebuild",
+    "rowcall.find_letters",
 }
 MODES = ["force_custom_plan", "force_generic_plan"]
 SCANS = re.compile(r"^-- scans: \S+", re.MULTILINE)
@@ -170,22 +172,7 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "rowcall.fence_receipt": {"outcome": "", "all_letters": False},
     "rowcall.find_outcome": {"day": TODAY, "id": uuid4()},
     "rowcall.delete_other_ids": {"before": "2026-01-01 00:10Z"},
-    "rowcall.keep_dead_letter": {
-        "id": md5(b"receipt-1", usedforsecurity=False).hexdigest(),
-        "caller": "",
-        "args_hash": "",
-        "routing_key": "",
-        "method": "",
-        "reason": "internal",
-        "error": "",
-        "fingerprint": "",
-        "attempts": 1,
-        "first_at": "2026-01-01Z",
-        "last_at": "2026-02-01Z",
-        "worker": "",
-        "body": "",
-        "traceback": "",
-    },
+    "rowcall.keep_dead_letter": LETTER,
     "rowcall.settle_dead_letters": {
         "ids": [UUID(md5(f"receipt-{n}".encode(), usedforsecurity=False).hexdigest()) for n in range(32)],
         "fenced": "",
@@ -194,6 +181,8 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "rowcall.list_sealed": {"after": 10_000},
     "rowcall.reseal_dead_letter": {"number": 1, "body": "", "traceback": "", "old_body": "", "old_traceback": ""},
     "rowcall.delete_dead_letters": {"before": "2026-01-01 00:10Z"},
+    "rowcall.own_ids": {"ids": ["00000000-0000-4000-8000-000000000001"]},
+    **DESK,
     "platform.create_user": {"user_id": "new", "email": "new@example.com", "name": None},
     "platform.spend_credits": {"cost": 1, "metadata": {}},
     "platform.add_credits": {"reason": ""},

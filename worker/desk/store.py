@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from worker.database import Connection
@@ -40,9 +40,11 @@ async def keep(
 ) -> None:
     """Keep these letters, all or none.
 
-    A call that is kept already has its attempts added up and the rest renewed, and waits again unless it was discarded
-    or replaced. One whose id has a receipt of its caller ends at once, as resolved or fenced.
+    A call that is kept already, also under another id than it was replayed under, has its attempts added up and the
+    rest renewed, and waits again unless it was discarded or replaced. One whose id has a receipt of its caller ends at
+    once, as resolved or fenced.
     """
+    letters = await _under_own_ids(connection, statements["rowcall.own_ids"], letters)
     # In one order everywhere, so that two who keep the same calls wait for each other, and not in a circle.
     ordered = sorted(letters, key=lambda letter: (letter.id, letter.caller, letter.args_hash))
     statement = statements["rowcall.keep_dead_letter"]
@@ -52,6 +54,15 @@ async def keep(
         await connection.executemany(statement.sql, rows)
         ids = list({letter.id for letter in ordered})
         await connection.execute(settle.sql, *settle.bind({"ids": ids, "fenced": FENCED}))
+
+
+async def _under_own_ids(
+    connection: Connection, statement: Statement, letters: Sequence[KeptLetter]
+) -> list[KeptLetter]:
+    """Letters under the ids they are kept by, where they were replayed under others."""
+    rows = await connection.fetch(statement.sql, *statement.bind({"ids": [letter.id for letter in letters]}))
+    own = {(str(row["replay_id"]), row["caller"]): str(row["id"]) for row in rows}
+    return [replace(letter, id=own.get((letter.id, letter.caller), letter.id)) for letter in letters]
 
 
 async def forget(
