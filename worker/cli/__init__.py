@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from rpc_client import __version__
-from worker.cli import calls, configuration, demo, events, graphs, keys, methods, outcomes, scaffold, servers, serving
+from worker.cli import (
+    calls,
+    configuration,
+    dead_letters,
+    demo,
+    events,
+    graphs,
+    keys,
+    methods,
+    outcomes,
+    scaffold,
+    servers,
+    serving,
+)
 from worker.cli.console import Commands
 
 app = typer.Typer(
@@ -29,6 +42,7 @@ app.command("events")(events.events)
 app.command("config")(configuration.config)
 app.command("demo")(demo.demo)
 app.add_typer(graphs.app, name="graphs")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(keys.app, name="keys")
 app.add_typer(scaffold.app, name="new")
 

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from rpc_client import ClientSettings
 from rpc_client.errors import CallFailed, RemoteError, RPCError
+from worker.desk import DeskError
 from worker.keys import KeysError
 from worker.logs import quiet_drivers
 from worker.migrations import MigrationError
@@ -35,6 +36,7 @@ EXPECTED = (
     StatementError,
     MigrationError,
     KeysError,
+    DeskError,
     ServersUnavailable,
     ValidationError,
     OSError,
@@ -67,6 +69,8 @@ def describe(error: BaseException) -> str:
     """One line: what was wrong, and under which id."""
     if isinstance(error, ValidationError) and error.title in SETTINGS:
         return explain(error)
+    if isinstance(error, DeskError):
+        return str(error)
     name = error.code if isinstance(error, RemoteError) else type(error).__name__
     text = " ".join(str(error).split()) or "no answer in time"
     request_id = error.request_id if isinstance(error, RemoteError | CallFailed) else None
