@@ -8,7 +8,9 @@ import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -39,13 +41,35 @@ structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.
 ROOT = Path(__file__).parent.parent
 SERVERS_S = 1500
 RUN = uuid4().hex[:8]
+SERVERS = pytest.StashKey["Servers"]()
 FAMILIES = [platform_family, accounts_family]
 NAMED = ["worker.services.platform:family", "accounts.services:family"]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Before the first of several processes that share the tests: find the servers once, for all of them."""
+    if SERVERS not in node.config.stash:
+        runner, borrowing = asyncio.Runner(), borrowed()
+        node.config.add_cleanup(runner.close)
+        node.config.stash[SERVERS] = runner.run(borrowing.__aenter__())
+        node.config.add_cleanup(lambda: runner.run(borrowing.__aexit__(None, None, None)))
+    node.workerinput["servers"] = asdict(node.config.stash[SERVERS])
+
+
 @pytest.fixture(scope="session")
-async def servers() -> AsyncIterator[Servers]:
-    """The three servers, wherever they are; a missing one is an error, never a skip. Those started for us go again."""
+async def servers(request: pytest.FixtureRequest) -> AsyncIterator[Servers]:
+    """The three servers, wherever they are; a missing one is an error, never a skip."""
+    if (shared := getattr(request.config, "workerinput", None)) is not None:
+        yield Servers(**shared["servers"])
+        return
+    async with borrowed() as found:
+        yield found
+
+
+@contextlib.asynccontextmanager
+async def borrowed() -> AsyncIterator[Servers]:
+    """The servers, for a while; those started for us go again."""
     state = ROOT / ".rowcall"
     there = started(state)
     containers = Containers(Docker(os.environ))

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import orjson
 
@@ -122,9 +122,9 @@ class Outcomes:
     async def _fence(self, call: Call, day: date, request_id: str, database: Database) -> None:
         """Forbid a call to run. Unavailable while a run of it is about to commit, or to give up, for too long."""
         receipt = {**call.receipt_values(), "_day": day, "_id": request_id}
-        everybodys = call.caller in self.operators
+        letters: Literal["own", "all"] = "all" if call.caller in self.operators else "own"
         try:
-            await Receipts(database, self.statements).forbid(receipt, all_letters=everybodys, timeout_s=call.left_s)
+            await Receipts(database, self.statements).forbid(receipt, letters=letters, timeout_s=call.left_s)
         except Exception as error:
             if is_lock_timeout(error):
                 raise Unavailable(f"{request_id} may be committing right now; ask again") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Literal
 
 import structlog
 
@@ -97,14 +98,14 @@ class Receipts:
         return stored
 
     async def forbid(
-        self, receipt: Mapping[str, object], *, all_letters: bool = False, timeout_s: float = LOOKUP_S
+        self, receipt: Mapping[str, object], *, letters: Literal["own", "all"] = "own", timeout_s: float = LOOKUP_S
     ) -> None:
         """Write a fence with these values of a receipt, unless something stands in its place.
 
-        With it end the dead letters of its id that could still be replayed: its caller's, or `all_letters`.
+        With it end the dead letters of its id that could still be replayed: its caller's own, or all.
         """
         statement = self._statements["rowcall.fence_receipt"]
-        values = {**receipt, "outcome": FENCED, "all_letters": all_letters}
+        values = {**receipt, "outcome": FENCED, "letters": letters}
         await self._database.fetch(statement.sql, [statement.bind(values)], timeout_s=timeout_s)
 
     async def store(self, call: Call, outcome: str) -> Outcome:

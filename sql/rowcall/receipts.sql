@@ -18,7 +18,8 @@ returning outcome, events::text as events, seq, at;
 
 -- name: fence_receipt
 -- Forbid this id to run from now on, unless it already has. Waits for a run that is committing right now.
--- What cannot run any more cannot be replayed: its dead letters end with it.
+-- What cannot run any more cannot be replayed: with it end its dead letters, the caller's `own`, or `all`; or `none`,
+-- where another id takes its place.
 with fence as (
     insert into rowcall.receipts (day, id, caller, method, args_hash, deadline, outcome)
     values (
@@ -33,7 +34,7 @@ set state = 'fenced'
 where
     l.id = :_id::uuid
     and l.state in ('open', 'replaying')
-    and (l.caller = :_caller::text or :all_letters::bool)
+    and (:letters::text = 'all' or (:letters::text = 'own' and l.caller = :_caller::text))
     and exists (select 1 from fence);
 
 -- name: find_outcome

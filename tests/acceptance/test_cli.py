@@ -280,4 +280,5 @@ async def test_health_and_readiness_are_served_where_they_are_asked_for(start_wo
         "requests": "up",
         "replies": "up",
         "database": "up",
+        "events": "up",
     }

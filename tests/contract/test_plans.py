@@ -169,7 +169,7 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
         "ids": [UUID(md5(f"receipt-{n}".encode(), usedforsecurity=False).hexdigest()) for n in range(64)],
     },
     "rowcall.store_receipt": {"outcome": "", "events": None},
-    "rowcall.fence_receipt": {"outcome": "", "all_letters": False},
+    "rowcall.fence_receipt": {"outcome": "", "letters": "own"},
     "rowcall.find_outcome": {"day": TODAY, "id": uuid4()},
     "rowcall.delete_other_ids": {"before": "2026-01-01 00:10Z"},
     "rowcall.keep_dead_letter": LETTER,

@@ -176,7 +176,7 @@ async def test_what_was_sealed_with_another_key_is_not_imported(desk, settings):
 class Vault(Service, name="vault"):
     """Takes a secret."""
 
-    @write
+    @write(emits=[])
     async def put(self, token: Annotated[str, Secret()], label: str) -> int:
         """Keep it."""
 

@@ -30,11 +30,14 @@ from worker.testing import LocalWorker, local_worker
 WORKERS = 3
 ACCOUNTS = 6
 OPENING = 1000
-FIRST = Origin("tests", "tests", None, None, redelivered=False)
-AGAIN = Origin("tests", "tests", None, None, redelivered=True)
 LIKELY = ["accounts.deposit", "accounts.deposit", "accounts.withdraw", "accounts.transfer"]
 ROWS = {"accounts.deposit": 1, "accounts.withdraw": 1, "accounts.transfer": 2}
 """The entries of a call that is done."""
+
+
+def arriving(*, again: bool = False) -> Origin:
+    """A message that arrives now: nothing may run later than 300 s after its arrival."""
+    return Origin("tests", "tests", None, None, redelivered=again)
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class Crew:
         question = Planned(uuid4(), "rowcall.outcome", {"id": str(call.id), "fence": True})
         pipeline = self.dice.choice(self.workers).pipeline
         sent = question.line(left_s=5, attempt=1)
-        reply = decode_reply((await pipeline.answer(sent, FIRST, "read.rowcall.outcome")).replies[0])
+        reply = decode_reply((await pipeline.answer(sent, arriving(), "read.rowcall.outcome")).replies[0])
         assert reply.get("error", "Unavailable") == "Unavailable", reply
         return reply.get("result")
 
@@ -167,7 +170,7 @@ async def one_life(crew: Crew, calls: list[Planned]) -> None:
 
     async def deliver(attempt: int) -> None:
         await asyncio.sleep(dice.uniform(0, 0.5) if attempt == 1 else dice.uniform(0, 1.5))
-        origin = AGAIN if attempt > 1 and dice.random() < 0.5 else FIRST
+        origin = arriving(again=attempt > 1 and dice.random() < 0.5)
         await crew.deliver(calls, origin, left_s=left_s - dice.choice([0, 0, 0.2]), attempt=attempt)
 
     async def fence(call: Planned) -> None:
@@ -198,7 +201,7 @@ async def lives(settings: WorkerSettings, sql: asyncpg.Connection, seed: int, me
         await locker.close()
         calls = [call for calls in together for call in calls]
         await asyncio.gather(*(crew.fence(call) for call in calls))
-        await asyncio.gather(*(crew.deliver([call], AGAIN, left_s=5, attempt=9) for call in calls))
+        await asyncio.gather(*(crew.deliver([call], arriving(again=True), left_s=5, attempt=9) for call in calls))
         return await check(crew, calls, sql)
 
 
@@ -237,7 +240,7 @@ async def test_a_thousand_races_of_a_time_out_against_a_fence_are_each_decided_o
             )
             async with lanes:
                 patience_s = crew.dice.uniform(0, 0.06)
-                running = asyncio.ensure_future(crew.deliver([call], FIRST, left_s=patience_s + 0.01))
+                running = asyncio.ensure_future(crew.deliver([call], arriving(), left_s=patience_s + 0.01))
                 await asyncio.sleep(patience_s)
                 await crew.fence(call)
                 await running

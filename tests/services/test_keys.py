@@ -41,7 +41,11 @@ def test_what_was_kept_in_the_clear_is_read_with_or_without_keys_and_sealed_when
     assert b"call" not in KeyRing([NEW]).renewed(clear, place="queue")
 
 
-@pytest.mark.parametrize("keys", ["secret", f"{OLD},secret", f"secret,{OLD}", OLD[:-2]])
+@pytest.mark.parametrize(
+    "keys",
+    ["secret", f"{OLD},secret", f"secret,{OLD}", OLD[:-2]],
+    ids=["alone", "behind a key", "before a key", "cut off"],
+)
 def test_what_is_no_key_is_refused_by_its_place_and_not_repeated(keys: str):
     with pytest.raises(KeysError, match=r"place \d of \d") as caught:
         key_ring(WorkerSettings(encryption_keys=keys))

@@ -20,10 +20,11 @@ ALL = [*FAMILIES, fragile_family]
 
 
 async def checksum(sql: asyncpg.Connection) -> str:
-    """Of every row of every table."""
+    """Of every row of every table, but the one in which the relay notes how far it is: sequences may move."""
     tables = await sql.fetch(
         "select format('%I.%I', schemaname, tablename) as name from pg_tables"
-        " where schemaname not in ('pg_catalog', 'information_schema') order by 1"
+        " where schemaname not in ('pg_catalog', 'information_schema') and tablename <> 'relay'"
+        " order by 1"
     )
     query = "select md5(coalesce(string_agg(t::text, '|' order by t::text), '')) from {} as t"
     return "".join([await sql.fetchval(query.format(table["name"])) for table in tables])

@@ -160,6 +160,16 @@ async def test_another_caller_s_receipt_ends_nothing(shelf: Shelf):
     assert [row["state"] for row in await shelf.rows()] == ["open"]
 
 
+async def test_anybody_s_fence_ends_a_letter(shelf: Shelf):
+    """An operator's stands under the operator's name."""
+    kept = letter()
+    await shelf.receipt(kept, FENCED, caller="an operator")
+
+    await shelf.keep(kept)
+
+    assert [row["state"] for row in await shelf.rows()] == ["fenced"]
+
+
 async def test_a_letter_ends_before_the_receipt_that_says_so_is_forgotten(shelf: Shelf, settings: WorkerSettings):
     kept = letter()
     await shelf.keep(kept)

@@ -124,11 +124,12 @@ def fence_of(kept: Kept, retention_days: int) -> dict[str, object]:
     except InvalidRequest:
         return {}
     known = {"_caller": letter.caller, "_method": letter.method, "_args_hash": kept.args_hash}
-    return {"_day": day, "_id": run_id, **known, "outcome": FENCED}
+    # The letter itself goes on, under another id.
+    return {"_day": day, "_id": run_id, **known, "outcome": FENCED, "letters": "none"}
 
 
 def _by_receipt(kept: Kept, stands: Stands) -> Planned:
-    if stands.caller != kept.letter.caller:
+    if stands.caller != kept.letter.caller and not stands.fenced:
         return _not_sent(kept, "taken", "its id is another caller's")
     step = _step(kept, "fenced", "") if stands.fenced else _step(kept, "done", stands.word)
     return Planned(step, None, stands.word)

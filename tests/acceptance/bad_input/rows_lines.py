@@ -11,6 +11,9 @@ import orjson
 from tests.acceptance.bad_input.row import DEPOSIT, GET, MARK, Bytes, Row, call, deposit, raw
 
 GOOD = deposit(b',"note":"%b"' % MARK.encode())
+SOME_ID = "3f0a6c52-7d1e-4b8a-9c5d-2e4f60718293"
+"""The same in every process that collects these tests."""
+NO_IDS = ("", MARK, 7, True, [], SOME_ID.replace("-", ""), f"{{{SOME_ID}}}", f"urn:uuid:{SOME_ID}", MARK * 1000)
 PICKLE = b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93\x94."
 
 
@@ -126,10 +129,7 @@ ROWS = [
         Row(f"B34 version {version.decode()}", deposit(more=b',"v":' + version), DEPOSIT, reason="version")
         for version in (b"2", b"0", b'"1"', b"true", b"null", b"1.0", b"[[]]")
     ),
-    *(
-        Row(f"B35 as its id {shown!r}"[:60], under(shown), DEPOSIT, reason="request_id")
-        for shown in ("", MARK, 7, True, [], uuid4().hex, f"{{{uuid4()}}}", f"urn:uuid:{uuid4()}", MARK * 1000)
-    ),
+    *(Row(f"B35 as its id {shown!r}"[:60], under(shown), DEPOSIT, reason="request_id") for shown in NO_IDS),
     Row(
         "B35 no id at all",
         b'{"method":"accounts.deposit","args":{"account_id":"a-1","amount":5}}',

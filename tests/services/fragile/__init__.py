@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rpc_client.contract import Service, write
+from rpc_client.contract import EventData, Service, write
 from rpc_client.errors import Conflict, NotFoundError
 from worker.database import Transaction
 from worker.registry import Family, Registry
 
 
+class Worked(EventData, aggregate="key"):
+    """A key was noted."""
+
+    times: int
+
+
 class Fragile(Service, name="fragile"):
     """Work that may meet a bug."""
 
-    @write(raises=[Conflict])
+    @write(raises=[Conflict], emits=[Worked])
     async def work(self, key: str, kind: str) -> int:
         """Note the key and return how often it has been noted. Raises Conflict for the kind `refused`. Emits Worked."""
 
-    @write
+    @write(emits=[Worked])
     async def store(self, key: str, amount: int) -> int:
         """Note the key too, by way of SQL that trips over a constraint while it is there. Emits Worked."""
 
@@ -50,7 +56,7 @@ async def work(tx: Transaction, key: str, kind: str) -> int:
     if kind == "refused":
         raise Conflict(f"{key} is refused")
     times = await tx.value(int, "fragile.note", key=key)
-    tx.emit("Worked", aggregate="key", aggregate_id=key, times=times)
+    tx.emit(key, Worked(times=times))
     return times
 
 
@@ -59,7 +65,7 @@ async def store(tx: Transaction, key: str, amount: int) -> int:
     if await tx.value(bool, "fragile.has_bug", kind="store"):
         await tx.run("fragile.trip", amount=amount)
     times = await tx.value(int, "fragile.note", key=key)
-    tx.emit("Worked", aggregate="key", aggregate_id=key, times=times)
+    tx.emit(key, Worked(times=times))
     return times
 
 
