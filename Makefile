@@ -1,6 +1,9 @@
 # `make` lists what there is. Everything runs in .venv and needs nothing but Python 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests wait for servers and processes more than they compute: three at once on two cores; 0: one after the other.
+TESTS_AT_ONCE ?= 3
+AT_ONCE := -n $(TESTS_AT_ONCE) --dist loadfile
 # The demo and the tests install missing servers, where they may (Debian or Ubuntu, as root).
 export ROWCALL_INSTALL ?= 1
 
@@ -22,10 +25,10 @@ demo: setup  ## 50 agent executions over two workers, one of which is killed hal
 	$(BIN)/rowcall demo
 
 test: setup  ## The tests, against real servers (≤ 8 minutes)
-	$(BIN)/python -m pytest -m "not heavy and not engine"
+	$(BIN)/python -m pytest $(AT_ONCE) -m "not heavy and not engine"
 
 test-all: setup  ## The tests with big data and long runs too
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(AT_ONCE)
 
 check: setup  ## Style, types, architecture and SQL
 	$(BIN)/ruff check .
