@@ -97,7 +97,7 @@ from (
                 from rowcall.receipts as r
                 where
                     r.day = rowcall.receipt_day(coalesce(d.replay_id, d.id)) and r.id = coalesce(d.replay_id, d.id)
-                    and r.caller = d.caller
+                    and (r.caller = d.caller or r.outcome = :fenced::text)
             ),
             :state::text
         ) as state
