@@ -96,7 +96,7 @@ class Admission:
                     return None
             read = wire.Line(fields.id, answer.method.name, as_sent, fields.deadline, fields.attempt or 1)
             return self._call(line, read, answer, fields.id.lower(), vars(fields.args), origin)
-        except (ValueError, TypeError, InvalidRequest):
+        except Exception:  # noqa: BLE001 - a family's validator may raise anything; the careful way finds the words
             return None
 
     def _carefully(self, line: bytes, origin: Origin, routing_key: str) -> Call | Refused:
@@ -147,6 +147,7 @@ class Admission:
             expires_at=self._expiry(read.deadline_ms, origin),
             maybe_repeat=write and (origin.redelivered or read.attempt > 1 or origin.replay is not None),
             replayed=origin.replay is not None,
+            awaited=origin.reply_to is not None,
         )
 
     def _expiry(self, deadline_ms: int | None, origin: Origin) -> float:

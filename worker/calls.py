@@ -72,6 +72,8 @@ class Call:
     maybe_repeat: bool
     replayed: bool = False
     """Whether an operator sent it again: its own caller was answered long ago."""
+    awaited: bool = True
+    """Whether somebody waits for its answer."""
     result: Result | None = None
     """What it came to; None while it has not run."""
 

@@ -149,10 +149,13 @@ class MethodQueue:
         try:
             results = await self._answer.run(calls, self._database)
         except Exception as error:  # noqa: BLE001 - every member gets its own answer, and a bug shows there again
-            await self._divide(calls, error)
+            failure = error
         else:
             for call, result in zip(calls, results, strict=True):
                 call.result = result
+            return
+        # Not while it is being handled: what a member fails with would carry it along, and it may quote another's row.
+        await self._divide(calls, failure)
 
     async def _divide(self, calls: Sequence[Call], error: Exception) -> None:
         """Find whose fault it was. What is no member's fault is tried again by each alone, as its own time allows."""

@@ -132,10 +132,11 @@ class Pipeline:
             return wire.encode_reply(slot.shown_id, wire.encode_error(result))
         where = traceback_text(result, self._secrets(slot))
         log.error("a bug", **self._named(slot), exception=where)
-        told = "the call did not run"
-        if isinstance(slot, Call) and slot.answer.method.lane == "write":
+        told, answer = "the call did not run", self._served.answers.get(slot.method)
+        if answer is not None and answer.method.lane == "write":
             dead.append(self._letter(slot, "internal", result, where))
-            told = "whether the call ran before is not known; it" if slot.maybe_repeat else f"{told} and"
+            first = isinstance(slot, Call) and not slot.maybe_repeat
+            told = f"{told} and" if first else "whether the call ran before is not known; it"
             told += " is kept for replay under this id"
         return wire.encode_reply(slot.shown_id, wire.encode_error(InternalError(f"a bug on the worker's side; {told}")))
 
@@ -144,9 +145,10 @@ class Pipeline:
         result = slot.result
         if isinstance(result, InvalidRequest):
             return self._letter(slot, "malformed", result)
+        tried = isinstance(slot, Call) and slot.maybe_repeat
         if isinstance(result, DeadlineExceeded):
-            return self._letter(slot, "expired", result)
-        if isinstance(result, Unavailable) and isinstance(slot, Call) and slot.maybe_repeat:
+            return self._letter(slot, "exhausted" if tried else "expired", result)
+        if isinstance(result, Unavailable) and tried:
             return None  # kept already, as one that may have run
         return self._letter(slot, "exhausted", result) if isinstance(result, Unavailable | ResultTooLarge) else None
 
@@ -259,13 +261,14 @@ class Pipeline:
     async def _ruled_out(self, call: Call, answer: RemoteError) -> Result:
         """The answer to a call that is not run. One that may have run before is fenced first: then the answer is true.
 
-        Not so for a bug: its call is kept for replay, which a fence would forbid. Nor for a replay, which whoever sent
-        it may want to send again: there the answer holds for this time only.
+        Not so for a bug: its call is kept for replay, which a fence would forbid. So is a call that nobody waits for;
+        and a replay whoever sent it may want to send again: there the answer holds for this time only.
         """
         if not call.maybe_repeat:
             return answer
         try:
-            stored = await (self._receipts.find_one(call) if call.replayed else self._receipts.fence(call))
+            may_go_again = call.replayed or not call.awaited
+            stored = await (self._receipts.find_one(call) if may_go_again else self._receipts.fence(call))
         except Exception as error:  # noqa: BLE001 - whatever kept it from being known
             log.warning("an outcome could not be looked up", method=call.method, id=call.shown_id, error=repr(error))
             return Unavailable(f"whether {call.method} ran could not be looked up: the database is away or busy")
@@ -276,7 +279,7 @@ def _expired(call: Call) -> RemoteError:
     """What is to be said of a call whose time is up."""
     if call.fences:  # a fence that was written unheard stands, and forbids whatever it was asked of
         return Unavailable(f"whether {call.arguments['id']} is fenced could not be learnt in time; ask again")
-    told = "this replay of it did not run" if call.replayed else "it did not and will not"
+    told = "this replay of it is not known to have run" if call.replayed else "it did not and will not"
     return DeadlineExceeded(f"{call.method} expired before it could run; {told}")
 
 

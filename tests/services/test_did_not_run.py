@@ -116,3 +116,15 @@ async def test_a_repeat_that_meets_a_bug_says_that_it_may_have_run_and_can_be_re
     assert (reply["error"], "whether the call ran before is not known" in reply["message"]) == ("InternalError", True)
     assert [letter.reason for letter in met.dead] == ["internal"]
     assert decode_reply((await answered(pipeline, line(request_id))).replies[0])["result"] == 5
+
+
+async def test_a_repeat_that_nobody_waits_for_is_kept_and_not_fenced(settings, postgres_url, account, sql):
+    hurried = settings.model_copy(update={"lock_s": 0.1})
+    sent = line(uuid4(), left_s=0.5)
+    origin = Origin("tests", None, None, None, redelivered=False)
+    async with local_worker(postgres_url, [accounts_family], settings=hurried) as worker, sql.transaction():
+        await sql.execute("select 1 from accounts.accounts for update")
+        whole = await worker.pipeline.answer(sent, origin, f"write.{DEPOSIT}")
+
+    assert [(letter.reason, letter.body) for letter in whole.dead] == [("exhausted", sent)]
+    assert await sql.fetchval("select count(*) from rowcall.receipts") == 0
