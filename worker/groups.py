@@ -149,7 +149,7 @@ class MethodQueue:
         try:
             results = await self._answer.run(calls, self._database)
         except Exception as error:  # noqa: BLE001 - every member gets its own answer, and a bug shows there again
-            failure = error
+            failure = _from_its_run(error)
         else:
             for call, result in zip(calls, results, strict=True):
                 call.result = result
@@ -193,4 +193,10 @@ async def _run_one(call: Call, database: Database) -> None:
     try:
         (call.result,) = await call.answer.run([call], database)
     except Exception as error:  # noqa: BLE001 - judged by whoever asked
-        call.result = error
+        call.result = _from_its_run(error)
+
+
+def _from_its_run(error: Exception) -> Exception:
+    """The error, its traceback without us: whether a call ran alone or in a group is no part of what went wrong."""
+    assert error.__traceback__ is not None, "it was raised"
+    return error.with_traceback(error.__traceback__.tb_next)
