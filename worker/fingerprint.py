@@ -9,12 +9,16 @@ from itertools import groupby
 import orjson
 
 _FRAME = re.compile(r'^ *File "([^"\n]+)", line \d+, in (.+)$', re.MULTILINE)
-_QUOTED = re.compile(r"""(?<!\w)b?(?P<quote>['"`])(?:\\.|(?!(?P=quote)).)*(?P=quote)""", re.DOTALL)
-_GIVEN = re.compile(r"=\([^)]*\)|(?<=\w)=\S+")
+_QUOTED = re.compile(r"""(?<!\w)b?(?P<quote>['"`])(?:\\.?|(?!(?P=quote))[^\\])*+(?P=quote)?""", re.DOTALL)
+_GIVEN = re.compile(r"=\([^)]*+\)?|(?<=\w)=\S+")
 """What PostgreSQL says of a row, ``Key (name)=(Ada)``, and ``name=Ada``."""
-_VALUE = re.compile(r"\S*@\S+|[\w.:/+-]*\d[\w.:/+-]*|\b[a-f]{8,}\b")
+_VALUE = re.compile(r"(?<!\S)[^\s@]*+@\S+|(?<![\w.:/+-])(?:[^\W\d]|[.:/+-])*+\d[\w.:/+-]*+|\b[a-f]{8,}+\b")
 """Addresses, and every word with a digit in it: numbers, moments, ids; hexadecimal where it happens to have none."""
-_SEVERAL = re.compile(r"#(?:[\s,;]+#)+")
+_SEVERAL = re.compile(r"#(?:[\s,;]++#)+")
+# Anybody may choose the words: no pattern looks at a character more than a few times. What is open at the end is
+# a value that was cut off.
+WORDS = 4096
+"""So many characters of what is said are looked at."""
 
 
 def fingerprint(method: str, error: str, traceback: str = "") -> str:
@@ -24,7 +28,7 @@ def fingerprint(method: str, error: str, traceback: str = "") -> str:
     which differ between machines.
     """
     kind, _, words = error.partition(":")
-    whole = orjson.dumps([method, kind.strip(), _without_values(words), _way(traceback)])
+    whole = orjson.dumps([method, kind.strip(), _without_values(words[:WORDS]), _way(traceback)])
     return hashlib.blake2b(whole, digest_size=6).hexdigest()
 
 

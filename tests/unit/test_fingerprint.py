@@ -5,11 +5,11 @@ from __future__ import annotations
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from worker.dead_letters import error_text, fit, traceback_text
-from worker.fingerprint import fingerprint
+from worker.fingerprint import WORDS, fingerprint
 
 VALUES = (
     st.text(max_size=30) | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.binary(max_size=20)
@@ -90,6 +90,29 @@ def test_lines_and_folders_make_none():
 
     assert fingerprint("a.b", "KeyError", here) == fingerprint("a.b", "KeyError", there)
     assert len(fingerprint("a.b", "KeyError", here)) == 12
+
+
+SIGNS = st.text("'\"`\\b=()@#,:. az9", min_size=1, max_size=4)
+
+
+@pytest.mark.timeout(20)
+@given(start=SIGNS, over=SIGNS)
+@example(start="'", over="\\")
+@example(start="x", over="z")
+@example(start="=(", over="=(")
+def test_no_words_keep_the_worker_that_reads_them(start, over):
+    assert len(fingerprint("a.b", f"Error: {start}{over * WORDS}")) == 12
+
+
+def test_of_very_many_words_the_first_ones_count():
+    assert fingerprint("a.b", f"Error:{'word ' * WORDS}") == fingerprint("a.b", f"Error:{'word ' * WORDS}and more")
+
+
+@pytest.mark.parametrize("value", ["'it was {}", "Key (name)=({}"])
+def test_a_value_that_was_cut_off_is_one(value):
+    one, other = value.format("long"), value.format("longer and longer")
+
+    assert fingerprint("a.b", f"Error: {one}") == fingerprint("a.b", f"Error: {other}")
 
 
 @given(text=st.text(st.characters(exclude_categories=[]), max_size=400), most=st.integers(10, 300))
