@@ -72,6 +72,32 @@ def test_nobody_else_is_believed_what_workers_say(origin: Origin):
     assert "KeyError" not in letter.error
 
 
+def test_a_worker_under_another_user_is_known_by_the_key():
+    (letter,) = read(sealed(line(id=str(uuid4()))), TOLD, FOREIGN)
+
+    assert (letter.caller, letter.reason, letter.worker, letter.method) == (
+        "ada",
+        "internal",
+        "here:1",
+        "accounts.deposit",
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        KeyRing([]).seal(line(), place="queue"),
+        KeyRing([new_key()]).seal(line(), place="queue"),
+        KEYS.seal(line(), place="letter/1"),
+    ],
+    ids=["no key", "a key of its own", "what lay elsewhere"],
+)
+def test_what_our_keys_do_not_open_for_the_queue_is_no_worker_s(body: bytes):
+    (letter,) = read(body, TOLD, FOREIGN)
+
+    assert (letter.caller, letter.reason, letter.worker) == ("mallory", "malformed", "broker")
+
+
 def test_an_operator_s_replay_that_expired_is_still_its_caller_s():
     request_id, death = str(uuid4()), [{"reason": "expired", "time": AT, "queue": "rowcall.write", "count": 1}]
     headers = {"x-death": death, "x-rowcall-caller": "ada", "x-rowcall-id": request_id}
