@@ -51,7 +51,7 @@ class ClientSettings(BaseSettings):
     body_bytes: int = Field(
         default=1 << 20,
         ge=MAX_PARCEL_BYTES,
-        le=16 << 20,
+        le=8 << 20,
         description="The largest arguments of a call, in bytes; larger ones are refused unsent. A worker's is no less.",
     )
 

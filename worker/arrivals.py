@@ -17,7 +17,7 @@ from rpc_client import wire
 from rpc_client.errors import InvalidRequest
 from rpc_client.properties import decode_headers, shortened
 from worker.calls import UUID_SHAPE, hash_arguments, identify, mark_of
-from worker.dead_letters import REASONS, error_text, fit
+from worker.dead_letters import REASONS, error_text, fit, gist
 from worker.desk.store import KeptLetter
 from worker.fingerprint import fingerprint
 from worker.keys import CLEAR, QUEUE, KeyRing, UnreadableError
@@ -66,6 +66,7 @@ class Arrivals:
             body, told, trusted = opened, _told_by_worker(known), True
         else:
             told = _told_by_broker(known)
+            body = body if len(body) <= self._settings.message_bytes else gist(body)
         caller = _text(known, "x-rowcall-caller", origin.caller) if trusted else origin.caller
         given = _text(known, "x-rowcall-id", "") if trusted else ""
         lines = self._lines(body)

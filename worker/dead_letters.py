@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+import orjson
 
 from worker.redaction import scrubbed
 
 MAX_TEXT = 16 << 10
 """In bytes. Longer tracebacks lose their middle: the top says who called, the bottom what went wrong."""
+MAX_BEGINNING = 1 << 10
+"""Bytes that are kept of a message that cannot run for its size."""
 REASONS = frozenset({"malformed", "internal", "poison", "exhausted", "expired"})
 
 
@@ -28,6 +33,13 @@ class DeadLetter:
     """The call's request id, where it had one."""
     attempts: int = 1
 
+    def within(self, most: int) -> DeadLetter:
+        """Itself, or what is kept of it where it has more bytes than can run."""
+        if len(self.body) <= most:
+            return self
+        why = f"{self.error}; of its bytes, too many to run, the beginning, the number and a digest are kept"
+        return replace(self, body=gist(self.body), error=fit(why))
+
     def headers(self, *, first_at: datetime, worker: str) -> dict[str, str | int]:
         """The reason as AMQP headers."""
         return {
@@ -40,6 +52,12 @@ class DeadLetter:
             "x-rowcall-worker": worker,
             **({} if self.id is None else {"x-rowcall-id": self.id}),
         }
+
+
+def gist(body: bytes) -> bytes:
+    """What is kept of a message too large to run, in a line that is no call: sealed, all of it would fit nowhere."""
+    begins, digest = body[:MAX_BEGINNING].decode(errors="replace"), hashlib.blake2b(body, digest_size=16)
+    return orjson.dumps({"begins": begins, "bytes": len(body), "blake2b": digest.hexdigest()})
 
 
 def error_text(error: BaseException, secrets: Sequence[str] = ()) -> str:

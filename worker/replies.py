@@ -71,6 +71,7 @@ class Replies:
     def __init__(self, settings: WorkerSettings, keys: KeyRing) -> None:
         self._names = Names(settings.prefix)
         self._caller = settings.caller
+        self._most = settings.message_bytes
         self._keys = keys
         self.link = Link(
             settings.amqp_urls,
@@ -173,6 +174,7 @@ class Replies:
 
     async def bury(self, letter: DeadLetter, origin: Origin, routing_key: str) -> None:
         """Put a dead letter into its queue, sealed, and wait until the broker has it."""
+        letter = letter.within(self._most)
         headers = letter.headers(first_at=datetime.fromtimestamp(origin.received_at, UTC), worker=WORKER)
         sealed = self._keys.seal(letter.body, place=QUEUE)
         with loss_as_error():

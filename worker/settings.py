@@ -95,6 +95,11 @@ class WorkerSettings(ClientSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="What is worth a line.")
 
     @property
+    def message_bytes(self) -> int:
+        """The largest message that can run: the limit is on arguments, and the rest of a line is small."""
+        return self.body_bytes + 4096
+
+    @property
     def direct_url(self) -> str:
         """The database without a pooler in between: for what needs a session of its own."""
         return (self.postgres_direct_url or self.postgres_url).get_secret_value()

@@ -160,7 +160,7 @@ async def test_the_age_of_an_id(limited):
     ("name", "value"),
     [
         ("body_bytes", (256 << 10) - 1),
-        ("body_bytes", (16 << 20) + 1),
+        ("body_bytes", (8 << 20) + 1),
         ("write_reply_bytes", (256 << 10) + 1),
         ("message_calls", 63),
         ("message_calls", 1025),

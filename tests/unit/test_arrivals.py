@@ -117,6 +117,15 @@ def test_the_broker_s_reasons_become_ours(said: str, reason: str):
     assert (letter.reason, letter.first_at, letter.last_at, letter.caller) == (reason, AT, AT, "mallory")
 
 
+def test_what_expired_and_was_too_large_to_run_is_one_letter_that_is_no_call():
+    body = line() + b"\n" + b"x" * (2 << 20)
+
+    (letter,) = read(body, {"x-death": [{"reason": "expired", "time": AT}]}, FOREIGN)
+
+    assert (letter.reason, letter.method) == ("malformed", "accounts.deposit")
+    assert orjson.loads(letter.body)["bytes"] == len(body)
+
+
 def test_calls_without_an_id_have_the_one_a_worker_gives_them_and_unreadable_lines_one_of_their_bytes():
     body = b"\n".join([line(), b"garbage", b"", b"rubbish"])
 
