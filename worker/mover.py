@@ -64,8 +64,15 @@ class Mover:
     """Moves dead letters, as long as ``run`` runs."""
 
     def __init__(
-        self, settings: WorkerSettings, database: Database, statements: Mapping[str, Statement], keys: KeyRing
+        self,
+        settings: WorkerSettings,
+        database: Database,
+        statements: Mapping[str, Statement],
+        keys: KeyRing,
+        *,
+        held_s: float = HELD_S,
     ) -> None:
+        self._held_s = held_s
         self._settings = settings
         self._queue = Names(settings.prefix).dead_letters
         self._database = database
@@ -74,8 +81,11 @@ class Mover:
         self._arrivals = Arrivals(settings, keys)
         self._waiting: asyncio.Queue[Delivery] = asyncio.Queue()
         self._consuming: asyncio.Task[None] | None = None
+        self._consumers = 0
+        """Of the channel that is open."""
         self._held: set[asyncio.Task[None]] = set()
         """One for every message that stays in the queue for now."""
+        self._widening: set[asyncio.Task[None]] = set()
 
     def attach(self, connection: AbstractConnection, socket: Socket) -> None:
         """From now on, take letters over this connection. What goes wrong there is no trouble of the calls."""
@@ -122,6 +132,7 @@ class Mover:
                 cancelled.set_result(None)
 
         channel.on_consumer_cancel_callbacks.add(on_cancelled)
+        self._consumers = 1
         await channel.basic_consume(self._queue, never)
         await asyncio.wait([channel.closing, cancelled], return_when=asyncio.FIRST_COMPLETED)
 
@@ -194,12 +205,15 @@ class Mover:
 
     def _hold(self, delivery: Delivery) -> None:
         """Leave it unsettled for a while, so that others pass, and hand it back then."""
-        self._spawn(self._hand_back(delivery))
-        if len(self._held) % PREFETCH == 0 and len(self._held) <= MAX_HELD:
-            self._spawn(self._widen(delivery.channel))  # everything that may be in our hands is held
+        if delivery.channel.is_closed:
+            return
+        _spawn(self._hand_back(delivery), self._held)
+        if PREFETCH * self._consumers <= len(self._held) < MAX_HELD:  # everything that may be in our hands is held
+            self._consumers += 1
+            _spawn(self._widen(delivery.channel), self._widening)
 
     async def _hand_back(self, delivery: Delivery) -> None:
-        await asyncio.sleep(HELD_S)
+        await asyncio.sleep(self._held_s)
         await delivery.hand_back()
 
     async def _widen(self, channel: AbstractChannel) -> None:
@@ -207,10 +221,11 @@ class Mover:
         with contextlib.suppress(AMQPError, OSError), loss_as_error():
             await channel.basic_consume(self._queue, never)
 
-    def _spawn(self, work: Coroutine[object, object, None]) -> None:
-        task = asyncio.create_task(work)
-        self._held.add(task)
-        task.add_done_callback(self._held.discard)
+
+def _spawn(work: Coroutine[object, object, None], among: set[asyncio.Task[None]]) -> None:
+    task = asyncio.create_task(work)
+    among.add(task)
+    task.add_done_callback(among.discard)
 
 
 def _has_room(parcels: list[Parcel]) -> bool:
