@@ -158,12 +158,12 @@ class Admission:
         return min(deadline_ms / 1000, origin.received_at + self._settings.max_deadline_s)
 
 
-def check_envelope(body: bytes, content_type: str | None, encoding: str | None, limit: int) -> None:
+def check_envelope(body: bytes, content_type: str | None, encoding: str | None, settings: WorkerSettings) -> None:
     """InvalidRequest for a message that is not to be read at all: by its size, or by what it says it holds."""
-    if len(body) > limit + 4096:  # the limit is on arguments; the rest of a line is small
+    if len(body) > settings.message_bytes:
         raise InvalidRequest(
-            f"the message has {len(body)} bytes; the limit is {limit} (ROWCALL_BODY_BYTES)",
-            {"reason": Reason.TOO_LARGE, "limit": limit},
+            f"the message has {len(body)} bytes; the limit is {settings.body_bytes} (ROWCALL_BODY_BYTES)",
+            {"reason": Reason.TOO_LARGE, "limit": settings.body_bytes},
         )
     if content_type not in CONTENT_TYPES:
         raise InvalidRequest(

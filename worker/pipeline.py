@@ -85,7 +85,7 @@ class Pipeline:
         """Answer every call of a message: nearly always all at once, large answers in portions as they are ready."""
         started = time.perf_counter()
         try:
-            check_envelope(body, content_type, encoding, self._settings.body_bytes)
+            check_envelope(body, content_type, encoding, self._settings)
             lines = wire.split_lines(body, self._settings.message_calls)
             slots = self._admission.admit(lines, origin, routing_key)
         except InvalidRequest as error:
