@@ -147,6 +147,8 @@ async def keep_partitions(
 
 async def _drop(connection: Connection, statements: Mapping[str, Statement], name: str) -> None:
     """Drop a partition, unless the record of events still needs it. What it held cannot be recorded anew after that."""
+    # In the order in which readers and writers of receipts lock them, or each could wait for the other.
+    await connection.execute("lock table only rowcall.receipts in access exclusive mode")
     await connection.execute(f"lock table rowcall.{name} in access exclusive mode")  # nothing comes in any more
     newest = await connection.fetchval(f"select max(seq) from rowcall.{name} where events is not null") or 0
     if not await connection.fetchval(statements["rowcall.forget_up_to"].sql, newest):

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from accounts.services import accounts
 from accounts.services import family as accounts_family
+from tests.conftest import connected
 from tests.schema import SCHEMA, dump, migrated_schema
 from worker.migrations import MigrationError, migrate
 from worker.receipts import keep_partitions
@@ -213,3 +214,33 @@ async def test_workers_that_keep_partitions_at_once_do_not_disturb_each_other(po
 
         for ahead in range(3):
             await asyncio.gather(*(keep(ahead) for _ in range(4)))
+
+
+async def test_readers_of_receipts_and_the_drop_of_a_partition_wait_for_each_other_and_both_succeed(
+    postgres_url: str, sql: asyncpg.Connection, served: Served
+):
+    await keep_partitions(sql, served.statements, now=NOW, retention_days=RETENTION)
+    later = NOW + timedelta(days=2)
+    async with (
+        asyncio.timeout(30),
+        asyncio.TaskGroup() as tasks,
+        connected(postgres_url) as holder,
+        connected(postgres_url) as keeper,
+        connected(postgres_url) as reader,
+    ):
+        async with holder.transaction():
+            await holder.execute("select from rowcall.relay for update")  # so the drop waits between its locks
+            kept = tasks.create_task(keep_partitions(keeper, served.statements, now=later, retention_days=RETENTION))
+            await waiting(sql, 1)
+            found = tasks.create_task(reader.fetchval("select count(*) from rowcall.receipts"))
+            await waiting(sql, 2)
+
+        await kept
+        assert await found == 0
+
+
+async def waiting(connection: asyncpg.Connection, sessions: int) -> None:
+    """Until so many sessions wait for locks."""
+    waits = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    while await connection.fetchval(waits) < sessions:
+        await asyncio.sleep(0.01)
