@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -10,16 +11,20 @@ from typing import Any, Literal, TypeVar
 from uuid import UUID
 
 import redis.asyncio as redis
+from pydantic import ValidationError
+from pydantic_core import from_json
 from redis.asyncio.client import PubSub
 
 from rpc_client.contract import EventData, Record, Timestamp
-from rpc_client.record import Gap, Reader
+from rpc_client.record import Entry, Gap, Reader
 from rpc_client.settings import ClientSettings
 
 __all__ = ["Event", "Gap", "listen", "subscribe"]
 
 D = TypeVar("D", bound=EventData)
 POLL_S = 1.0
+
+log = logging.getLogger("rowcall.events")
 
 
 class Event(Record):
@@ -71,8 +76,14 @@ async def listen(pattern: str = "*", settings: ClientSettings | None = None) -> 
 async def _events(pubsub: PubSub) -> AsyncIterator[Event]:
     while True:
         message = await pubsub.get_message(timeout=POLL_S)
-        if message is not None:
-            yield Event.model_validate_json(message["data"] or b"")
+        if message is None:
+            continue
+        try:
+            event = Event.model_validate_json(message["data"] or b"")
+        except ValidationError as error:
+            log.warning("an event that was announced cannot be read: %s", error)
+        else:
+            yield event
 
 
 @asynccontextmanager
@@ -108,9 +119,18 @@ async def _recorded(reader: Reader, pattern: str, *, follow: bool) -> AsyncGener
     wanted = re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
     async with aclosing(reader.items(follow=follow)) as items:
         async for item in items:
-            if isinstance(item, Gap):
-                yield item
-                continue
-            event = Event.model_validate_json(item.text)
-            if wanted.fullmatch(f"{event.family}/{event.aggregate}/{event.aggregate_id}"):
-                yield event.model_copy(update={"cursor": item.cursor})
+            told = item if isinstance(item, Gap) else _read(item, wanted)
+            if told is not None:
+                yield told
+
+
+def _read(entry: Entry, wanted: re.Pattern[str]) -> Event | Gap | None:
+    """The event, where it is wanted. One that is not as it should be ends nobody's reading."""
+    try:
+        fields = from_json(entry.text)
+        if not wanted.fullmatch("/".join(str(fields.get(name)) for name in ("family", "aggregate", "aggregate_id"))):
+            return None
+        return Event.model_validate({**fields, "cursor": entry.cursor})
+    except ValueError as error:
+        log.warning("an event of the record cannot be read: %s: %s", entry.cursor, error)
+        return Gap("unreadable", entry.cursor, None)

@@ -59,11 +59,11 @@ BEGINNING = Place(0, 0)
 class Gap:
     """Events between two places of the record may never be read: they went before they were asked for."""
 
-    reason: Literal["trimmed", "generation"]
+    reason: Literal["trimmed", "generation", "unreadable"]
     """`trimmed`: the record keeps only so many, and only so long. `generation`: the record began anew, with all that
-    its database holds; what was read before may come again."""
+    its database holds; what was read before may come again. `unreadable`: one event is not as events should be."""
     after: str
-    """The cursor up to which nothing is missing."""
+    """The cursor up to which nothing is missing; of an `unreadable` event its own, to go on after it."""
     before: str | None
     """The cursor of the event that comes next; None while there is none."""
 

@@ -57,6 +57,27 @@ async def test_committed_changes_are_heard_live_and_refused_ones_are_not(worker,
     assert heard[0].seq < heard[1].seq
 
 
+@pytest.mark.parametrize("spoilt", ["events #- '{0,aggregate_id}'", "jsonb_set(events, '{0,aggregate_id}', '5')"])
+async def test_an_event_that_is_not_as_it_should_be_keeps_nobody_from_hearing_the_next(
+    worker, client, settings, sql, spoilt: str
+):
+    accounts = AsyncAccounts(client)
+    await sql.execute(
+        "create function spoil() returns trigger language plpgsql as"
+        f" $$ begin select {spoilt} into new.events from (select new.events) as n; return new; end $$;"
+        " create trigger spoil before insert on rowcall.receipts for each row"
+        " when (new.method = 'accounts.open_account') execute function spoil()"
+    )
+    async with listen("accounts/account/*", settings) as events:
+        await accounts.open_account("a-1", "me")
+        await accounts.deposit("a-1", 5)
+
+        async with asyncio.timeout(10):
+            heard = await anext(events)
+
+    assert heard.type == "Deposited"
+
+
 async def test_without_any_worker_ever_the_call_fails_at_once(client):
     with pytest.raises(Unroutable, match="rowcall worker"):
         await AsyncAccounts(client).get_account("a-1")

@@ -19,7 +19,7 @@ from accounts import AsyncAccounts
 from rpc_client.events import Event, Gap, subscribe
 from rpc_client.wire import Names
 from tests.conftest import WorkerProcess, environment
-from tests.record import assert_exact, client_of, complete, own_redis, recorded, relaying, storm
+from tests.record import assert_exact, client_of, complete, draw, own_redis, recorded, relaying, storm
 from worker import stream
 from worker.cli import app
 from worker.served import Served
@@ -163,6 +163,24 @@ async def test_a_new_generation_is_a_gap_after_which_all_that_there_is_is_told(a
     assert told(await reading) == ["generation", "AccountOpened", 5]
 
 
+@pytest.mark.parametrize("spoilt", ['{"type": "Told"}', '{"aggregate_id": null}', '"Told"', "{}"])
+async def test_an_event_that_cannot_be_read_is_a_gap_for_those_who_want_it_and_ends_nobodys_reading(
+    accounts: AsyncAccounts, recorder, sql, spoilt: str
+):
+    async with sql.transaction():
+        await draw(sql, "it")
+        await sql.execute("update rowcall.receipts set events = jsonb_build_array($1::jsonb)", spoilt)
+    await accounts.open_account("a-1", "me")
+    await complete(recorder, sql)
+
+    everything = await read(recorder, 2, from_="beginning")
+    after_it = await read(recorder, 1, from_=everything[0].after)
+    others = await read(recorder, 1, from_="beginning", pattern="accounts/*")
+
+    assert told(everything) == ["unreadable", "AccountOpened"]
+    assert told(after_it) == told(others) == ["AccountOpened"]
+
+
 @pytest.mark.parametrize("place", ["", "yesterday", "5-0", "0198c5a4-0000-7000-8000-000000000000:5"])
 async def test_a_place_that_is_none_is_refused_with_what_would_be_right(settings: WorkerSettings, place: str):
     with pytest.raises(ValueError, match="'now', 'beginning', or the cursor of an event"):
@@ -193,6 +211,16 @@ async def test_the_command_prints_the_record_for_programs_from_any_place(account
 
     (second,) = map(json.loads, rest.splitlines())
     assert (second["type"], second["data"], second["seq"]) == ("Deposited", {"amount": 5, "balance": 5}, 2)
+
+
+async def test_the_command_prints_numbers_of_any_size_as_they_were_written(recorder, sql):
+    huge = "1" + "0" * 400
+    async with sql.transaction():
+        await draw(sql, 1, 2)
+        await sql.execute("update rowcall.receipts set events = jsonb_set(events, '{1,data,it}', $1)", huge)
+    await complete(recorder, sql)
+
+    assert huge in await rowcall(recorder, "events")
 
 
 def test_the_command_says_in_one_line_what_a_place_is():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from typing import Annotated
 
 import orjson
 import typer
+from pydantic_core import to_json
 
 from rpc_client import ClientSettings
 from rpc_client.events import Event, Gap, subscribe
@@ -38,20 +40,22 @@ def events(
     settings = ClientSettings()
     try:
         run(_print(settings, start or ("now" if follow else "beginning"), pattern, follow=follow, as_json=as_json))
-    except ValueError as error:
-        fail(f"--from: {error}")
     except KeyboardInterrupt:
         raise typer.Exit from None
 
 
 async def _print(settings: ClientSettings, start: str, pattern: str, *, follow: bool, as_json: bool) -> None:
-    async with subscribe(pattern, settings, from_=start, follow=follow) as found:
+    async with AsyncExitStack() as stack:
+        try:
+            found = await stack.enter_async_context(subscribe(pattern, settings, from_=start, follow=follow))
+        except ValueError as error:
+            fail(f"--from: {error}")
         async for item in found:
             if as_json:
                 typer.echo(_as_json(item))
             elif isinstance(item, Event):
                 of = f"{item.family}/{item.aggregate}/{item.aggregate_id}"
-                text = f"{item.time:%Y-%m-%d %H:%M:%S.%f} {item.type} {of} {orjson.dumps(item.data).decode()}"
+                text = f"{item.time:%Y-%m-%d %H:%M:%S.%f} {item.type} {of} {to_json(item.data).decode()}"
                 out.print(text, markup=False, soft_wrap=True)
             else:
                 err.print(f"events are missing here ({item.reason}), after {item.after}", markup=False)
