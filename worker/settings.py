@@ -67,7 +67,10 @@ class WorkerSettings(ClientSettings):
         default=5, ge=1, le=1000, description="A dead letter replayed so often without success is not replayed again."
     )
     event_entries: int = Field(
-        default=1_000_000, ge=1000, description="How many events the record in Redis keeps, within the retention."
+        default=1_000_000,
+        ge=1000,
+        le=10_000_000,
+        description="How many events the record in Redis keeps, within the retention.",
     )
     encryption_keys: SecretStr = Field(
         default=SecretStr(""),

@@ -173,6 +173,7 @@ async def test_the_age_of_an_id(limited):
         ("max_deadline_s", 301),
         ("timeout_s", 301),
         ("dead_letter_days", 8),
+        ("event_entries", 10_000_001),
     ],
 )
 def test_a_setting_out_of_its_bounds_is_refused_by_name(base_settings, name, value):
