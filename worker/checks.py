@@ -80,7 +80,7 @@ def check_parameters(method: Method[..., Any], statement: Statement) -> None:
 
 
 def check_events(method: Method[..., Any], statement: Statement | None) -> None:
-    """A write says what it emits, and its statement, if it is one, says nothing else."""
+    """A write says what it emits, and its statement, if it is one, says nothing else, and not nothing at all."""
     if not method.declares_events:
         raise RegistryError(f"{method.name} declares no events: @write(emits=[…]), or emits=[] to tell nobody")
     declared = {(word, event.aggregate) for word, event in method.events.items()}
@@ -88,6 +88,9 @@ def check_events(method: Method[..., Any], statement: Statement | None) -> None:
     if unknown := written - declared:
         told = sorted(f"{word} of {aggregate}" for word, aggregate in unknown)
         raise StatementError(f"{method.name}: emits {told}, which the contract does not declare")
+    if statement is not None and declared and not written:
+        form = "'type', 'Name', 'aggregate', 'name'"
+        raise StatementError(f"{method.name}: no declared event stands in its SQL: write {form}, in that order")
 
 
 def emitted_by(statement: Statement) -> set[tuple[str, str]]:

@@ -68,6 +68,7 @@ class AsyncMoon(Moon, AsyncService): ...
 
 
 LAND = """-- name: land
+-- Tells whatever it is given: 'type', 'Landed', 'aggregate', 'moon'
 with reply as (select null as result, null::jsonb as error, jsonb_build_array(:event::jsonb) as events)
 
 select * from reply;
