@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -72,3 +73,34 @@ async def _answer(kind: Kind, container: DockerContainer) -> Answer:
         return Missing(f"no answer within {ANSWER_S:g} s; its log: {b''.join(logs)[-1000:].decode(errors='replace')}")
 
     return answer
+
+
+@dataclass
+class OwnContainer:
+    """A server of one test, on one port, which may be killed and started again with what it has on its disk."""
+
+    kind: Kind
+    port: int
+    options: Sequence[str]
+    container: DockerContainer | None = None
+
+    async def start(self) -> None:
+        await asyncio.to_thread(self._start)
+
+    async def kill(self) -> None:
+        assert self.container is not None
+        await asyncio.to_thread(self.container.get_wrapped_container().kill)
+
+    async def remove(self) -> None:
+        if self.container is not None:
+            await asyncio.to_thread(self.container.stop)
+
+    def _start(self) -> None:
+        from testcontainers.core.container import DockerContainer
+
+        if self.container is not None:
+            self.container.get_wrapped_container().start()
+            return
+        image = yaml.safe_load(compose_file().read_text())["services"][self.kind.service]["image"]
+        self.container = DockerContainer(image, command=[*self.kind.programs, *self.options])
+        self.container.with_bind_ports(self.kind.port, self.port).start()

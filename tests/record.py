@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import shutil
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -21,15 +22,20 @@ from redis.exceptions import RedisError
 
 from rpc_client.events import Event
 from rpc_client.wire import Names, encode_call
+from tests.containers import OwnContainer
 from worker.calls import Origin
 from worker.pipeline import Pipeline
 from worker.relay import Relay
 from worker.served import Served
 from worker.servers.port import free_port
+from worker.servers.redis import Redis
 from worker.settings import WorkerSettings
 
 WRITERS = 12
 ACCOUNTS = [f"a-{n}" for n in range(5)]
+
+
+OPTIONS = ["--save", "", "--appendonly", "yes"]
 
 
 @dataclass
@@ -37,15 +43,11 @@ class OwnRedis:
     """A Redis server of one test, which may be flushed, stopped and started again."""
 
     url: str
-    port: int
-    folder: Path
-    process: asyncio.subprocess.Process | None = None
+    server: OwnProcess | OwnContainer
 
     async def start(self) -> None:
         """Start it, and wait until it answers."""
-        words = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder)]
-        words += ["--save", "", "--appendonly", "yes", "--logfile", str(self.folder / "redis.log")]
-        self.process = await asyncio.create_subprocess_exec(*words)
+        await self.server.start()
         async with redis.from_url(self.url, retry=Retry(NoBackoff(), 0)) as client, asyncio.timeout(20):
             while True:
                 with contextlib.suppress(redis.RedisError):
@@ -55,21 +57,40 @@ class OwnRedis:
 
     async def stop(self) -> None:
         """Kill it, as a machine that fails does."""
-        assert self.process is not None
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
-        await self.process.wait()
+        await self.server.kill()
+
+
+@dataclass
+class OwnProcess:
+    """Where `redis-server` is installed."""
+
+    port: int
+    folder: Path
+    process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        words = ["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--dir", str(self.folder), *OPTIONS]
+        log = self.folder / "redis.log"
+        self.process = await asyncio.create_subprocess_exec(*words, "--logfile", str(log))
+
+    async def kill(self) -> None:
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
+            await self.process.wait()
 
 
 @contextlib.asynccontextmanager
 async def own_redis(folder: Path) -> AsyncIterator[OwnRedis]:
+    """By the program where it is installed, else in a container."""
     port = free_port()
-    server = OwnRedis(f"redis://127.0.0.1:{port}/0", port, folder)
-    await server.start()
+    own = OwnProcess(port, folder) if shutil.which("redis-server") else OwnContainer(Redis(), port, OPTIONS)
+    server = OwnRedis(f"redis://127.0.0.1:{port}/0", own)
     try:
+        await server.start()
         yield server
     finally:
-        await server.stop()
+        await (own.kill() if isinstance(own, OwnProcess) else own.remove())
 
 
 @contextlib.asynccontextmanager
