@@ -85,7 +85,18 @@ async def test_a_database_that_went_back_and_came_as_far_again_is_noticed(new_co
     for it in ("instead", "further"):
         await draw(sql, it)
 
-    with pytest.raises(HaltedError, match="another event at 1-0"):
+    with pytest.raises(HaltedError, match="another receipt for the event at 1-0"):
+        await copying.find_place()
+
+
+async def test_a_database_that_went_back_but_whose_sequence_did_not_is_noticed(new_copying: NewCopying, sql):
+    copying = await new_copying()
+    for it in ("kept", "lost by the restore"):
+        await draw(sql, it)
+    await copying.copy()
+    await sql.execute("delete from rowcall.receipts where seq = 2; select setval('rowcall.event_seq', 34)")
+
+    with pytest.raises(HaltedError, match="no receipt for the event at 2-0"):
         await copying.find_place()
 
 
