@@ -21,6 +21,7 @@ from rpc_client.settings import ClientSettings
 from rpc_client.wire import Names
 
 PAGE = 500
+"""How many entries are read at once, at most: fewer once they did not come in time."""
 BLOCK_S = 2.0
 """For how long Redis is asked to wait for the next event; longer than the driver waits, and it would call it lost."""
 TIMEOUT_S = BLOCK_S + 3
@@ -102,6 +103,7 @@ class Reader:
         """After which to read; None for now, before it is known where that is."""
         self._judged = BEGINNING
         """What was removed up to there has been told, or never mattered."""
+        self._count = PAGE
         if from_ == "beginning":
             self._place = BEGINNING
         elif from_ != "now":
@@ -140,6 +142,8 @@ class Reader:
             except AuthenticationError:
                 raise
             except (RedisConnectionError, RedisTimeoutError, ReadOnlyError) as error:
+                if isinstance(error, RedisTimeoutError):
+                    self._count = max(1, self._count // 2)
                 if not told:
                     log.warning("the record of events cannot be read, trying again: %r", error)
                 told = True
@@ -153,7 +157,7 @@ class Reader:
             if after is None:
                 pipe.xrevrange(self._stream, count=1)
             else:
-                pipe.xrange(self._stream, min=f"({after}", count=PAGE)
+                pipe.xrange(self._stream, min=f"({after}", count=self._count)
             (generation, trimmed, history), entries = await pipe.execute()
         return About(generation, Place.read(trimmed or "0-0"), int(history or 0)), entries
 
@@ -174,6 +178,7 @@ class Reader:
         found: list[Entry | Gap] = [Entry(self._cursor(name), fields["event"]) for name, fields in entries]
         if entries:
             self._place = Place.read(entries[-1][0])
+            self._count = min(PAGE, self._count + self._count // 8 + 1)  # a little: growing too far costs a time-out
         if reason is not None:
             self._judged = about.trimmed
             found.insert(0, Gap(reason, after, self._cursor(entries[0][0]) if entries else None))

@@ -19,6 +19,8 @@ class Proxy:
         self._to_refuse: float = 0
         self._unheard: bytes | None = None
         self._loses_answer = False
+        self.bytes_per_s = float("inf")
+        """How fast the server's answers come."""
         self.round_trips = 0
         """How often the client spoke after the server had."""
         self.sent = bytearray()
@@ -68,6 +70,8 @@ class Proxy:
                     muted = muted or (client and self._unheard is not None and self._unheard in data)
                     if muted:
                         continue
+                    if not client:
+                        await asyncio.sleep(len(data) / self.bytes_per_s)
                     sink.write(data)
                     await sink.drain()
             sink.close()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import structlog
+from redis.exceptions import RedisError
 
 from rpc_client.record import BEGINNING, LAST_N, Place
 from worker.events import event_texts
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
     from worker.settings import WorkerSettings
     from worker.statements import Statement
 
-FIRST_RECEIPTS, RECEIPTS, BYTES = 64, 1000, 1 << 20
-"""How many receipts are read at once: at first, at most, and how large their events are then, about."""
+FIRST_RECEIPTS, RECEIPTS = 64, 1000
+"""How many receipts are read at once: at first, and at most."""
+BYTES, EVENTS = 1 << 20, 2000
+"""How much is appended at once, about, unless a single receipt holds more."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.005, 0.25
 KEEP_S = 1.0
 TRIM_S = 60.0
@@ -151,7 +154,6 @@ class Copying:
             full = len(rows) == self.receipts
             if rows:
                 await self._append(rows)
-                await self.keep_house()
         self.seq = noted["horizon"]
         return True
 
@@ -179,20 +181,24 @@ class Copying:
         )
 
     async def _append(self, rows: Sequence[Row]) -> None:
-        """Append the events of these receipts."""
-        ids, texts = [], []
-        for _, seq, request_id, method, at, events in rows:
-            family = method.partition(".")[0]
-            for n, text in enumerate(event_texts(request_id, family, seq, at, events)):
-                ids.append(f"{seq}-{n}")
-                texts.append(text)
+        """Append the events of these receipts, and read fewer next time where they are large or Redis is slow."""
+        try:
+            for seq, ids, texts in portions(rows):
+                await self._send(seq, ids, texts)
+        except RedisError:
+            self.receipts = max(1, self.receipts // 2)
+            raise
+        fitting = BYTES * len(rows) // (sum(len(row["events"]) for row in rows) + 1)
+        self.receipts = max(1, min(RECEIPTS, self.receipts * 4, fitting))
+
+    async def _send(self, seq: int, ids: Sequence[str], texts: Sequence[str]) -> None:
+        """Append these events, the last there are up to this number."""
         if ids and not await self.stream.append(self.end, self.generation, ids, texts):
             raise MovedOnError
         self.end = Place.read(ids[-1]) if ids else self.end
-        self.seq = rows[-1]["seq"]
+        self.seq = seq
         self.since_trim += len(ids)
-        fitting = BYTES * len(rows) // (sum(map(len, texts)) + 1)
-        self.receipts = max(1, min(RECEIPTS, self.receipts * 4, fitting))
+        await self.keep_house()
 
     async def keep_house(self) -> None:
         """Now and then: note how far it came, see that the stream is still there, remove what nobody keeps any more."""
@@ -214,6 +220,22 @@ class Copying:
     async def _keep_position(self) -> None:
         await self._row("keep_position", position=self.seq)
         self.kept, self.kept_at = self.seq, time.monotonic()
+
+
+def portions(rows: Sequence[Row]) -> Iterator[tuple[int, list[str], list[str]]]:
+    """The events of these receipts, cut between receipts: for each portion its last number, the ids and the texts."""
+    seq, size = 0, 0
+    ids: list[str] = []
+    texts: list[str] = []
+    for _, own_seq, request_id, method, at, events in rows:
+        own = event_texts(request_id, method.partition(".")[0], own_seq, at, events)
+        if ids and (size + len(events) > BYTES or len(ids) + len(own) > EVENTS):
+            yield seq, ids, texts
+            size, ids, texts = 0, [], []
+        ids += [f"{own_seq}-{n}" for n in range(len(own))]
+        texts += own
+        seq, size = own_seq, size + len(events)
+    yield seq, ids, texts
 
 
 async def begin_generation(

@@ -16,9 +16,12 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from accounts import AsyncAccounts
+from rpc_client import record
 from rpc_client.events import Event, Gap, subscribe
 from rpc_client.wire import Names
 from tests.conftest import WorkerProcess, environment
+
+from tests.proxy import proxied
 from tests.record import assert_exact, client_of, complete, draw, own_redis, recorded, relaying, storm
 from worker import stream
 from worker.cli import app
@@ -129,6 +132,23 @@ async def test_a_subscriber_may_come_before_redis_and_before_the_first_worker(
             await accounts.open_account("a-1", "me")
 
             assert told([await reading]) == ["AccountOpened"]
+
+
+async def test_a_page_that_does_not_come_in_time_is_asked_for_in_smaller_ones(
+    settings: WorkerSettings, recorder, sql, monkeypatch
+):
+    monkeypatch.setattr(record, "TIMEOUT_S", 0.3)
+    monkeypatch.setattr(record, "LONGEST_PAUSE_S", 0.1)
+    for it in range(10):
+        await draw(sql, *[f"{it}" * 10_000] * 10)
+    await complete(recorder, sql)
+
+    async with proxied(settings.redis_url.get_secret_value()) as (proxy, url):
+        proxy.bytes_per_s = 1e6
+        through = settings.model_copy(update={"redis_url": SecretStr(url)})
+        found = await read(through, 100, from_="beginning")
+
+    assert [item.data["it"][0] for item in found if isinstance(item, Event)] == [f"{n // 10}" for n in range(100)]
 
 
 async def test_what_was_trimmed_unread_is_a_gap_and_what_was_read_is_none(accounts: AsyncAccounts, recorder, sql):

@@ -271,14 +271,3 @@ async def test_receipts_without_events_are_passed(new_copying: NewCopying, recor
     copied = [await copying.copy(), await copying.copy()]
 
     assert (copied, copying.seq, await end_of(recording)) == ([True, False], 2, None)
-
-
-async def test_a_large_receipt_makes_the_next_batch_small(new_copying: NewCopying, recording, sql):
-    for it in range(200):
-        await draw(sql, f"{it:03}" * 10_000)
-
-    copying = await new_copying()
-    await copying.copy()
-
-    assert len(await recorded(recording)) == 200
-    assert copying.receipts < 64
