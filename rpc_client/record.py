@@ -33,6 +33,7 @@ LAST_N = (1 << 32) - 1
 _CURSOR = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):(\d{1,18})-(\d{1,18})")
 
 T = TypeVar("T")
+Entries = list[tuple[str, dict[str, str]]]
 
 log = logging.getLogger("rowcall.record")
 
@@ -61,8 +62,9 @@ class Gap:
     """Events between two places of the record may never be read: they went before they were asked for."""
 
     reason: Literal["trimmed", "generation", "unreadable"]
-    """`trimmed`: the record keeps only so many, and only so long. `generation`: the record began anew, with all that
-    its database holds; what was read before may come again. `unreadable`: one event is not as events should be."""
+    """`trimmed`: the record keeps only so many, and only so long. `generation`: the record began anew, or its database
+    went back; all that it holds comes, also what was read before. `unreadable`: one event is not as events should be.
+    """
     after: str
     """The cursor up to which nothing is missing; of an `unreadable` event its own, to go on after it."""
     before: str | None
@@ -79,6 +81,10 @@ class About:
     """The newest entry that was removed."""
     history: int
     """What has a number up to it was recorded before, in a stream that is gone."""
+    horizon: int
+    """The last number that was drawn when a relay last found its place."""
+    begun: str | None
+    """Names that moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,8 @@ class Reader:
         """After which to read; None for now, before it is known where that is."""
         self._judged = BEGINNING
         """What was removed up to there has been told, or never mattered."""
+        self._begun: str | None = None
+        """Up to which finding of a place it is known that the database had come as far as what was read."""
         self._count = PAGE
         if from_ == "beginning":
             self._place = BEGINNING
@@ -150,16 +158,16 @@ class Reader:
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
             pause = min(pause * 2, LONGEST_PAUSE_S)
 
-    async def _look(self, after: Place | None) -> tuple[About, list[tuple[str, dict[str, str]]]]:
+    async def _look(self, after: Place | None) -> tuple[About, Entries]:
         """What there is to know, and the next entries after a place, or else the newest: both of the same moment."""
         async with self.redis.pipeline(transaction=True) as pipe:
-            pipe.hmget(self._about, ["generation", "trimmed", "history"])
+            pipe.hmget(self._about, ["generation", "trimmed", "history", "horizon", "begun"])
             if after is None:
                 pipe.xrevrange(self._stream, count=1)
             else:
                 pipe.xrange(self._stream, min=f"({after}", count=self._count)
-            (generation, trimmed, history), entries = await pipe.execute()
-        return About(generation, Place.read(trimmed or "0-0"), int(history or 0)), entries
+            (generation, trimmed, history, horizon, begun), entries = await pipe.execute()
+        return About(generation, Place.read(trimmed or "0-0"), int(history or 0), int(horizon or 0), begun), entries
 
     async def _page(self) -> list[Entry | Gap]:
         """What comes next: entries, and before them what is missing."""
@@ -169,7 +177,7 @@ class Reader:
         if self._generation is None or self._place is None:
             self._adopt(about, [])
             return await self._page()
-        after, reason = self._cursor(str(self._place)), self._missing(about)
+        after, reason = self._cursor(str(self._place)), await self._missing(about, entries)
         if reason == "generation":
             about, entries = await self._look(BEGINNING)  # should this fail, the gap is still to be told
             if about.generation is None:
@@ -179,6 +187,7 @@ class Reader:
         if entries:
             self._place = Place.read(entries[-1][0])
             self._count = min(PAGE, self._count + self._count // 8 + 1)  # a little: growing too far costs a time-out
+        self._begun = about.begun
         if reason is not None:
             self._judged = about.trimmed
             found.insert(0, Gap(reason, after, self._cursor(entries[0][0]) if entries else None))
@@ -186,15 +195,25 @@ class Reader:
 
     def _adopt(self, about: About, newest: Sequence[Place]) -> None:
         """Take the record as it is found: what went before belongs to the past."""
-        self._generation, self._judged = about.generation, about.trimmed
+        self._generation, self._judged, self._begun = about.generation, about.trimmed, about.begun
         if self._place is None:
             self._place = max([*newest, about.trimmed, Place(about.history, LAST_N if about.history else 0)])
 
-    def _missing(self, about: About) -> Literal["trimmed", "generation"] | None:
+    async def _missing(self, about: About, entries: Entries) -> Literal["trimmed", "generation"] | None:
         assert self._place is not None
-        if about.generation != self._generation:
+        if about.generation != self._generation or await self._went_back(about, self._place, entries):
             return "generation"
         return "trimmed" if about.trimmed > max(self._place, self._judged) else None
+
+    async def _went_back(self, about: About, place: Place, entries: Entries) -> bool:
+        """Whether the database, since this place was read, went back to a state that had not come so far."""
+        if about.begun == self._begun or place.seq <= about.horizon:
+            return False
+        if self._begun is not None or entries:
+            return self._begun is not None
+        # A cursor from elsewhere may have been read after the relay found its place.
+        about, newest = await self._look(None)
+        return place > max(about.trimmed, Place(about.horizon, LAST_N), *(Place.read(name) for name, _ in newest))
 
     def _cursor(self, name: str) -> str:
         return f"{self._generation}:{name}"

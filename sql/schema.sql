@@ -397,6 +397,7 @@ CREATE TABLE rowcall.relay (
     only_row boolean DEFAULT true NOT NULL,
     generation uuid DEFAULT gen_random_uuid() NOT NULL,
     "position" bigint DEFAULT 0 NOT NULL,
+    history bigint DEFAULT 0 NOT NULL,
     forgotten bigint DEFAULT 0 NOT NULL,
     halted text,
     CONSTRAINT relay_only_row CHECK (only_row)

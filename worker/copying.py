@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import structlog
 from redis.exceptions import RedisError
@@ -107,11 +108,10 @@ class Copying:
             start = trimmed.seq
         if start < known["forgotten"]:
             trimmed = max(trimmed, Place(known["forgotten"], LAST_N))
-        history = {"history": known["position"]} if seen.end == BEGINNING else {}
-        if history or not seen.generation or trimmed != seen.trimmed:
-            facts = {"generation": known["generation"], "trimmed": trimmed, **history}
-            if not await self.stream.begin(seen, facts):
-                raise MovedOnError
+        facts = {"trimmed": trimmed, "begun": uuid4().hex}
+        facts |= {name: known[name] for name in ("generation", "history", "horizon")}
+        if not await self.stream.begin(seen, facts):
+            raise MovedOnError
         self.generation, self.end, self.seq = known["generation"], seen.end, start
         await self._keep_position()
 

@@ -5,6 +5,8 @@ create table rowcall.relay (
     generation uuid not null default gen_random_uuid(),
     -- Every receipt whose seq is at most this is in the record, or was rolled back.
     position bigint not null default 0,
+    -- The largest position there ever was in this generation: building the record anew does not lower it.
+    history bigint not null default 0,
     -- The largest seq of a receipt with events that was dropped by age: what cannot be rebuilt any more.
     forgotten bigint not null default 0,
     -- Why nothing is copied until an operator decides; null while all is well.

@@ -6,7 +6,7 @@ select pg_try_advisory_lock(hashtextextended(:key::text, 0));
 -- What the database knows of the record, the last number that a receipt has drawn, and the call that has this one.
 select
     r.generation::text as generation,
-    r.position,
+    r.history,
     r.forgotten,
     (select case when s.is_called then s.last_value else 0 end from rowcall.event_seq as s) as horizon,
     found.request_id
@@ -68,7 +68,7 @@ left join lateral (
 -- name: keep_position
 -- How far the record has come.
 update rowcall.relay
-set position = :position::bigint, halted = null
+set position = :position::bigint, history = greatest(history, :position::bigint), halted = null
 where position <> :position::bigint or halted is not null;
 
 -- name: halt_relay
@@ -80,7 +80,7 @@ where halted is distinct from :why::text;
 -- name: begin_generation
 -- A new name for the record, which the relay then begins anew.
 update rowcall.relay
-set generation = gen_random_uuid(), position = 0, halted = null
+set generation = gen_random_uuid(), position = 0, history = 0, halted = null
 returning generation::text as generation;
 
 -- name: find_lag

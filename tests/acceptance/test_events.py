@@ -20,7 +20,6 @@ from rpc_client import record
 from rpc_client.events import Event, Gap, subscribe
 from rpc_client.wire import Names
 from tests.conftest import WorkerProcess, environment
-
 from tests.proxy import proxied
 from tests.record import assert_exact, client_of, complete, draw, own_redis, recorded, relaying, storm
 from worker import stream
@@ -199,6 +198,40 @@ async def test_an_event_that_cannot_be_read_is_a_gap_for_those_who_want_it_and_e
 
     assert told(everything) == ["unreadable", "AccountOpened"]
     assert told(after_it) == told(others) == ["AccountOpened"]
+
+
+@pytest.mark.parametrize("listens", [True, False])
+async def test_a_restored_database_with_an_emptied_redis_is_a_gap(
+    listens: bool, settings: WorkerSettings, served: Served, sql, tmp_path: Path
+):
+    async with own_redis(tmp_path) as server:
+        own = settings.model_copy(update={"redis_url": SecretStr(server.url)})
+        for it in ("kept", "lost", "lost"):
+            await draw(sql, it)
+        async with relaying(own, served):
+            await complete(own, sql)
+            last = (await read(own, 3, from_="beginning"))[-1]
+            reading = asyncio.create_task(read(own, 2, from_=last.cursor)) if listens else None
+            async with client_of(own) as client:
+                while listens and not (await client.info("clients"))["blocked_clients"]:
+                    await asyncio.sleep(0.01)
+        await sql.execute(
+            "delete from rowcall.receipts where seq > 1; select setval('rowcall.event_seq', 1);"
+            "update rowcall.relay set position = 1, history = 1"
+        )
+        async with client_of(own) as client:
+            await client.flushall()
+
+        async with relaying(own, served):
+            await complete(own, sql)
+            reading = reading or asyncio.create_task(read(own, 2, from_=last.cursor))
+            found = await reading
+
+    assert isinstance(last, Event)
+    assert isinstance(found[1], Event)
+    assert isinstance(found[0], Gap)
+    assert (found[0].reason, found[0].after) == ("generation", last.cursor)
+    assert found[1].data == {"it": "kept"}
 
 
 @pytest.mark.parametrize("place", ["", "yesterday", "5-0", "0198c5a4-0000-7000-8000-000000000000:5"])

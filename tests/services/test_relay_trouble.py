@@ -231,3 +231,20 @@ async def test_what_was_forgotten_and_flushed_is_known_to_be_missing(new_copying
 
     assert list(await recorded(recording)) == ["3-0"]
     assert (await copying.stream.look()).trimmed == Place(2, LAST_N)
+
+
+async def test_who_waits_for_now_is_not_told_the_past_however_often_the_record_is_lost(
+    new_copying: NewCopying, recording, sql
+):
+    copying = await new_copying()
+    seq = [await draw(sql, it) for it in range(3)][-1]
+    await copying.copy()
+    await keep_house_now(copying)
+    async with client_of(recording) as client:
+        for _ in range(2):
+            await client.delete(Names(recording.prefix).events, Names(recording.prefix).about_events)
+            for _ in range(2):
+                await copying.find_place()
+                known = await client.hget(Names(recording.prefix).about_events, "history")
+
+                assert known == str(seq)
