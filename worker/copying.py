@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -212,10 +213,18 @@ class Copying:
         if (seen.generation, seen.end) != (self.generation, self.end):
             raise MovedOnError
         if now - self.trimmed_at > TRIM_S or self.since_trim * 10 > self.settings.event_entries:
-            held = await self._row("find_oldest_held")
-            assert held is not None, "a migration wrote the row"
-            await self.stream.trim(self.generation, held["seq"])
-            self.trimmed_at, self.since_trim = now, 0
+            await self._trim()
+
+    async def make_room(self) -> None:
+        """Remove what nobody keeps any more, if Redis does that much; where it is full, nothing else helps."""
+        with contextlib.suppress(RedisError):
+            await self._trim()
+
+    async def _trim(self) -> None:
+        held = await self._row("find_oldest_held")
+        assert held is not None, "a migration wrote the row"
+        await self.stream.trim(held["generation"], held["seq"])
+        self.trimmed_at, self.since_trim = time.monotonic(), 0
 
     async def _keep_position(self) -> None:
         await self._row("keep_position", position=self.seq)

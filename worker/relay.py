@@ -94,6 +94,7 @@ class Relay:
             except RedisError as error:
                 pause = pause if self._watch.in_trouble else FIRST_PAUSE_S
                 self._watch.away(error)
+                await copying.make_room()  # and PostgreSQL hears that the session is alive
             await asyncio.sleep(pause * random.uniform(0.7, 1.3))  # noqa: S311
             pause = min(pause * 2, LONGEST_PAUSE_S)
 

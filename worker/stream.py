@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from worker.settings import WorkerSettings
 
 TIMEOUT_S = 2.0
-TRIMMED_AT_ONCE = 1000
-"""Redis does nothing else while a script runs."""
+TRIMMED_AT_ONCE, READ_AT_ONCE = 10_000, 50
+"""How many entries a script removes, about, and of how many it learns the ids, which reads them whole: Redis does
+nothing else while it runs."""
 
 _END = """
 local function ending(key)
@@ -53,19 +54,25 @@ for id in string.gmatch(ARGV[3], '%S+') do
 end
 return 1
 """
-# Redis itself does not remember what XTRIM removed; a reader has to know it.
+# Redis itself does not remember what XTRIM removed; a reader has to know it. The mark comes after a removal, for
+# only so a full Redis takes it; it may be ahead of what is gone until the last script has run.
 _TRIM = f"""{_END}
 if known ~= ARGV[1] then return 0 end
-local at_once = tonumber(ARGV[4])
-local gone = redis.call('XRANGE', KEYS[1], '-', '(' .. ARGV[2], 'COUNT', at_once)
-local length = redis.call('XLEN', KEYS[1])
-if #gone == 0 and length > tonumber(ARGV[3]) then
-    gone = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', math.min(length - tonumber(ARGV[3]), at_once))
+local newest = redis.call('XREVRANGE', KEYS[1], '(' .. ARGV[2], '-', 'COUNT', 1)[1]
+local gone = 0
+if newest then
+    gone = redis.call('XTRIM', KEYS[1], 'MINID', '~', ARGV[2], 'LIMIT', ARGV[4])
+    if gone == 0 then gone = redis.call('XTRIM', KEYS[1], 'MINID', ARGV[2]) end
+else
+    local length = redis.call('XLEN', KEYS[1])
+    local over = math.min(length - tonumber(ARGV[3]), tonumber(ARGV[5]))
+    if over <= 0 then return 0 end
+    local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', over)
+    newest = oldest[#oldest]
+    gone = redis.call('XTRIM', KEYS[1], 'MAXLEN', length - over)
 end
-if #gone == 0 then return 0 end
-redis.call('XTRIM', KEYS[1], 'MAXLEN', length - #gone)
-redis.call('HSET', KEYS[2], 'trimmed', gone[#gone][1])
-return #gone
+redis.call('HSET', KEYS[2], 'trimmed', newest[1])
+return gone
 """
 _SET_ASIDE = f"""{_END}
 local aside = {{}}
@@ -143,8 +150,8 @@ class Stream:
 
     async def trim(self, generation: str, held: int) -> None:
         """Remove what is older than this number, and what is too much, and remember the newest that went."""
-        args: list[str | int] = [generation, str(Place(held, 0)), self._entries, TRIMMED_AT_ONCE]
-        while await self._trim(keys=self._keys, args=args) == TRIMMED_AT_ONCE:
+        args: list[str | int] = [generation, str(Place(held, 0)), self._entries, TRIMMED_AT_ONCE, READ_AT_ONCE]
+        while await self._trim(keys=self._keys, args=args):
             pass
 
     async def set_aside(self, generation: str) -> list[str]:

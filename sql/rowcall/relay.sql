@@ -54,8 +54,10 @@ order by seq desc
 limit 1 offset :entries::bigint;
 
 -- name: find_oldest_held
--- The first number whose events could be rebuilt.
-select coalesce(held.seq, r.forgotten + 1) as seq
+-- The first number whose events could be rebuilt, and in which generation.
+select
+    r.generation::text as generation,
+    coalesce(held.seq, r.forgotten + 1) as seq
 from rowcall.relay as r
 left join lateral (
     select seq

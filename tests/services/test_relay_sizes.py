@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -11,9 +13,11 @@ from redis.exceptions import RedisError
 
 from rpc_client.record import Place
 from tests.proxy import proxied
-from tests.record import committed, draw, recorded
+from tests.record import client_of, committed, complete, draw, own_redis, recorded, relaying
 from tests.services.conftest import NewCopying
+from worker import relay
 from worker.copying import BYTES, EVENTS
+from worker.served import Served
 from worker.settings import WorkerSettings
 from worker.stream import Stream
 
@@ -68,3 +72,37 @@ async def test_after_an_append_that_failed_fewer_receipts_are_read(settings, rec
             await copying.copy()
 
     assert copying.receipts == before // 2
+
+
+async def test_a_full_redis_is_given_room_by_keeping_fewer_events(
+    settings: WorkerSettings, served: Served, sql, tmp_path: Path
+):
+    async with own_redis(tmp_path) as server:
+        own = settings.model_copy(update={"redis_url": SecretStr(server.url)})
+        for it in range(40):
+            await draw(sql, *[f"{it}" * 1000] * 100)
+        async with relaying(own, served), client_of(own) as client:
+            await complete(own, sql)
+            full = (await client.info("memory"))["used_memory"] - 500_000
+        async with client_of(own) as client:
+            await client.config_set("maxmemory", full)
+        await draw(sql, "one more")
+
+        async with relaying(own.model_copy(update={"event_entries": 1000}), served):
+            await complete(own, sql)
+
+
+async def test_the_session_outlasts_redis_being_away(
+    settings: WorkerSettings, served: Served, sql, tmp_path: Path, monkeypatch
+):
+    monkeypatch.setattr(relay, "FROZEN_S", 1)
+    monkeypatch.setattr(relay, "LONGEST_PAUSE_S", 0.2)
+    age = "select max(extract(epoch from clock_timestamp() - backend_start)) from pg_stat_activity"
+    age += " where application_name = 'rowcall relay' and datname = current_database()"
+    async with own_redis(tmp_path) as server:
+        own = settings.model_copy(update={"redis_url": SecretStr(server.url)})
+        await server.stop()
+
+        async with relaying(own, served), asyncio.timeout(10):
+            while (await sql.fetchval(age) or 0) < 2:
+                await asyncio.sleep(0.05)
