@@ -241,5 +241,6 @@ class Reason:
     TOO_MANY_CALLS = "too_many_calls"
     TOO_DEEP = "too_deep"
     FENCED = "fenced"
+    REPLACED = "replaced"
     HEADERS = "headers"
     OPERATOR = "operator"

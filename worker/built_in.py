@@ -18,7 +18,7 @@ from rpc_client.wire import VERSION, encode_result
 from worker.calls import Call, Outcome, Result, day_of
 from worker.database import Database, Row
 from worker.errors import is_lock_timeout
-from worker.receipts import FENCED, Receipts
+from worker.receipts import FENCED, Receipts, heir_of
 from worker.registry import Family
 from worker.settings import WorkerSettings
 from worker.statements import Statement
@@ -63,6 +63,8 @@ class Trace:
     method: str | None = None
     reply: str | None = None
     """Its reply line after the id."""
+    heir: str | None = None
+    """The id under which it goes on; what became of that is what became of it."""
 
     @property
     def is_final(self) -> bool:
@@ -91,17 +93,27 @@ class Outcomes:
 
     async def run(self, calls: Sequence[Call], database: Database) -> list[Result]:
         (call,) = calls
-        request_id = call.arguments["id"].lower()
-        day = day_of(request_id, now=time.time(), retention_days=self.retention_days)
-        trace = await self._look(call, day, request_id, database)
-        if call.fences and not trace.is_final:
-            await self._fence(call, day, request_id, database)
-            trace = await self._look(call, day, request_id, database)
-        return [trace.told_of(request_id)]
+        asked = call.arguments["id"].lower()
+        request_id, trace = await self._follow(call, asked, database)
+        while call.fences and not trace.is_final:  # again where it got another id meanwhile
+            await self._fence(call, request_id, database)
+            request_id, trace = await self._follow(call, request_id, database)
+        return [trace.told_of(asked)]
 
-    async def _look(self, call: Call, day: date, request_id: str, database: Database) -> Trace:
+    async def _follow(self, call: Call, request_id: str, database: Database) -> tuple[str, Trace]:
+        """The id under which it goes on, if it does under another, and what is known of that."""
+        trace = await self._look(call, request_id, database)
+        while trace.heir is not None:
+            request_id = trace.heir
+            trace = await self._look(call, request_id, database)
+        return request_id, trace
+
+    def _day_of(self, request_id: str) -> date:
+        return day_of(request_id, now=time.time(), retention_days=self.retention_days)
+
+    async def _look(self, call: Call, request_id: str, database: Database) -> Trace:
         statement = self.statements["rowcall.find_outcome"]
-        values = statement.bind({"day": day, "id": request_id})
+        values = statement.bind({"day": self._day_of(request_id), "id": request_id})
         return self._judge(await database.fetch(statement.sql, [values], timeout_s=call.left_s), call.caller)
 
     def _judge(self, rows: Sequence[Row], caller: str) -> Trace:
@@ -109,6 +121,8 @@ class Outcomes:
         decisive = [row for row in rows if row["outcome"] is not None] or rows
         if any(row["outcome"] == FENCED for row in decisive):
             return Trace("fenced", None, FENCED)  # it binds everybody, so everybody may know
+        if heirs := [heir for row in decisive if row["outcome"] and (heir := heir_of(row["outcome"]))]:
+            return Trace("no_trace", heir=heirs[0])
         visible = [row for row in decisive if caller in {row["caller"], *self.operators}]
         if not visible and rows:
             raise AuthorizationError("this request id is another caller's")
@@ -119,9 +133,9 @@ class Outcomes:
             return Trace("dead_lettered", method)
         return Trace("done" if reply.startswith('"result"') else "failed", method, reply)
 
-    async def _fence(self, call: Call, day: date, request_id: str, database: Database) -> None:
+    async def _fence(self, call: Call, request_id: str, database: Database) -> None:
         """Forbid a call to run. Unavailable while a run of it is about to commit, or to give up, for too long."""
-        receipt = {**call.receipt_values(), "_day": day, "_id": request_id}
+        receipt = {**call.receipt_values(), "_day": self._day_of(request_id), "_id": request_id}
         letters: Literal["own", "all"] = "all" if call.caller in self.operators else "own"
         try:
             await Receipts(database, self.statements).forbid(receipt, letters=letters, timeout_s=call.left_s)

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Literal
+from uuid import UUID
 
+import orjson
 import structlog
 
 from rpc_client.errors import Conflict, IdempotencyKeyReused, Reason
@@ -45,8 +47,23 @@ SUFFIX = """\
 select outcome, events, seq, at, :_n::int as n from receipt"""
 
 FENCED = encode_error(Conflict("this request id was fenced: it did not run and never will", {"reason": Reason.FENCED}))
+FENCE = FENCED.partition("it did not run")[0]
+"""How the outcome of every id that may never run begins: of one that was fenced, and of one that another replaced."""
 
 log = structlog.get_logger("rowcall.receipts")
+
+
+def replaced_by(other: UUID) -> str:
+    """The outcome of an id that may never run, because its call goes on under another."""
+    details = {"reason": Reason.REPLACED, "by": str(other)}
+    return encode_error(Conflict("this request id was fenced: its call goes on under another", details))
+
+
+def heir_of(outcome: str) -> str | None:
+    """The id that took the place of the one with this outcome."""
+    if outcome == FENCED or not outcome.startswith(FENCE):
+        return None
+    return str(orjson.loads(f"{{{outcome}")["details"]["by"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +77,7 @@ class Stored:
 
     def answer_to(self, call: Call) -> Outcome | IdempotencyKeyReused:
         """The stored outcome, byte for byte; or that the id is another call's. A fence binds everybody."""
-        if self.outcome.text == FENCED:
+        if self.outcome.text.startswith(FENCE):
             return self.outcome
         if self.caller != call.caller:
             return IdempotencyKeyReused("this request id is taken")
@@ -133,7 +150,7 @@ async def keep_partitions(
     days = (today - oldest.date()).days + DAYS_AHEAD + 1
     wanted = {_partition(day): day for day in (oldest.date() + timedelta(days=n) for n in range(days))}
     # Before any receipt goes: afterwards nobody could tell that these calls ran.
-    await connection.execute(statements["rowcall.settle_all_dead_letters"].sql, FENCED)
+    await connection.execute(statements["rowcall.settle_all_dead_letters"].sql, FENCE)
     async with connection.transaction():
         await connection.execute(statements["rowcall.lock_alone"].sql, "rowcall:partitions")
         existing = {row["name"] for row in await connection.fetch(statements["rowcall.list_partitions"].sql)}

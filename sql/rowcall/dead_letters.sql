@@ -32,24 +32,24 @@ where replay_id = any(:ids::uuid[]);
 -- Letters of these ids end where their id has a receipt of the same caller: it ran, or may never run. A fence binds
 -- everybody, whoever wrote it.
 update rowcall.dead_letters as l set
-    state = case when r.outcome = :fenced::text then 'fenced' else 'resolved' end,
+    state = case when starts_with(r.outcome, :fence::text) then 'fenced' else 'resolved' end,
     outcome = rowcall.outcome_word(r.outcome)
 from rowcall.receipts as r
 where
     l.id = any(:ids::uuid[]) and l.state in ('open', 'replaying')
     and r.day = rowcall.receipt_day(coalesce(l.replay_id, l.id)) and r.id = coalesce(l.replay_id, l.id)
-    and (r.caller = l.caller or r.outcome = :fenced::text);
+    and (r.caller = l.caller or starts_with(r.outcome, :fence::text));
 
 -- name: settle_all_dead_letters
 -- The same for every letter that waits.
 update rowcall.dead_letters as l set
-    state = case when r.outcome = :fenced::text then 'fenced' else 'resolved' end,
+    state = case when starts_with(r.outcome, :fence::text) then 'fenced' else 'resolved' end,
     outcome = rowcall.outcome_word(r.outcome)
 from rowcall.receipts as r
 where
     l.state in ('open', 'replaying')
     and r.day = rowcall.receipt_day(coalesce(l.replay_id, l.id)) and r.id = coalesce(l.replay_id, l.id)
-    and (r.caller = l.caller or r.outcome = :fenced::text);
+    and (r.caller = l.caller or starts_with(r.outcome, :fence::text));
 
 -- name: delete_dead_letters
 -- Forget the letters whose calls last failed before this moment.

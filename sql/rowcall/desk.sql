@@ -46,7 +46,11 @@ order by g.letters desc, g.sample desc;
 
 -- name: receipts_of_letters
 -- What stands under the ids these letters would run under, and whose it is.
-select l.number, r.caller, r.outcome = :fenced::text as fenced, rowcall.outcome_word(r.outcome) as word
+select
+    l.number,
+    r.caller,
+    case when starts_with(r.outcome, :fence::text) then r.outcome end as fence,
+    rowcall.outcome_word(r.outcome) as word
 from rowcall.dead_letters as l
 inner join rowcall.receipts as r
     on
@@ -93,11 +97,11 @@ from (
         d.number,
         coalesce(
             (
-                select case when r.outcome = :fenced::text then 'fenced' else 'resolved' end
+                select case when starts_with(r.outcome, :fence::text) then 'fenced' else 'resolved' end
                 from rowcall.receipts as r
                 where
                     r.day = rowcall.receipt_day(coalesce(d.replay_id, d.id)) and r.id = coalesce(d.replay_id, d.id)
-                    and (r.caller = d.caller or r.outcome = :fenced::text)
+                    and (r.caller = d.caller or starts_with(r.outcome, :fence::text))
             ),
             :state::text
         ) as state

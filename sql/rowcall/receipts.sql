@@ -32,20 +32,21 @@ with fence as (
 update rowcall.dead_letters as l
 set state = 'fenced'
 where
-    l.id = :_id::uuid
+    (l.id = :_id::uuid or l.replay_id = :_id::uuid)
     and l.state in ('open', 'replaying')
     and (:letters::text = 'all' or (:letters::text = 'own' and l.caller = :_caller::text))
     and exists (select 1 from fence);
 
 -- name: find_outcome
--- What stands under an id, whoever wrote it: its receipt, and its dead letters, which have no outcome.
+-- What stands under an id, whoever wrote it: its receipt, and the dead letters that have it or are replayed under it;
+-- they have no outcome.
 select r.caller, r.method, r.outcome
 from rowcall.receipts as r
 where r.day = :day::date and r.id = :id::uuid
 union all
 select l.caller, l.method, null as outcome
 from rowcall.dead_letters as l
-where l.id = :id::uuid;
+where l.id = :id::uuid or l.replay_id = :id::uuid;
 
 -- name: delete_other_ids
 -- Forget receipts of ids without a day of their own, once they are past the retention and their events are recorded.

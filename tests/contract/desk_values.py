@@ -37,7 +37,7 @@ DESK: Mapping[str, Mapping[str, Any]] = {
     },
     "rowcall.read_letters": {"numbers": [1, 2]},
     "rowcall.group_letters": {"numbers": [1, 2]},
-    "rowcall.receipts_of_letters": {"numbers": [1, 2], "fenced": ""},
+    "rowcall.receipts_of_letters": {"numbers": [1, 2], "fence": ""},
     "rowcall.claim_letter": {
         "number": 1,
         "known_id": None,
@@ -45,7 +45,7 @@ DESK: Mapping[str, Mapping[str, Any]] = {
         "max_replays": 5,
         "actor": "tests",
     },
-    "rowcall.settle_letter": {"number": 1, "state": "open", "outcome": "done", "fenced": ""},
+    "rowcall.settle_letter": {"number": 1, "state": "open", "outcome": "done", "fence": ""},
     "rowcall.discard_letters": {"numbers": [1, 2], "actor": "tests", "why": ""},
     "rowcall.lock_letter": {"number": 1},
     "rowcall.replace_letter": {"number": 1},

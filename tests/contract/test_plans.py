@@ -175,9 +175,9 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "rowcall.keep_dead_letter": LETTER,
     "rowcall.settle_dead_letters": {
         "ids": [UUID(md5(f"receipt-{n}".encode(), usedforsecurity=False).hexdigest()) for n in range(32)],
-        "fenced": "",
+        "fence": "",
     },
-    "rowcall.settle_all_dead_letters": {"fenced": ""},
+    "rowcall.settle_all_dead_letters": {"fence": ""},
     "rowcall.list_sealed": {"after": 10_000},
     "rowcall.reseal_dead_letter": {"number": 1, "body": "", "traceback": "", "old_body": "", "old_traceback": ""},
     "rowcall.delete_dead_letters": {"before": "2026-01-01 00:10Z"},

@@ -67,7 +67,7 @@ async def test_the_call_whose_place_was_taken_never_runs_any_more(desk, settings
     await desk.change(number, {"amount": 5})
     late = orjson.loads(await answer(pipeline, kept.body, replay("ada")))
 
-    assert (late["error"], late["details"]["reason"]) == (Conflict.__name__, "fenced")
+    assert (late["error"], late["details"]["reason"]) == (Conflict.__name__, "replaced")
     assert await balance(sql, account) == 0
 
 

@@ -49,7 +49,7 @@ class Changing:
         admitted = self._planner.admitted(kept, line, new_id)
         if isinstance(admitted, Refused):
             raise admitted.result
-        fence = fence_of(kept, self._settings.retention_days)
+        fence = fence_of(kept, new_id, self._settings.retention_days)
         return await self._shelf.replace(kept, self._other(kept, new_id, admitted), fence, sorted(changes))
 
     def _line(self, kept: Kept, new_id: UUID, changes: Mapping[str, Any]) -> bytes:

@@ -156,7 +156,7 @@ class Desk:
     async def change(self, number: int, changes: Mapping[str, Any]) -> Letter:
         """Make another letter of an open one, with other arguments, and let it take its place.
 
-        The other has a new id, and waits to be replayed. The old id is fenced, so that only one of the two ever runs.
+        The other has a new id, and waits to be replayed. The old id may never run, so only one of the two does.
 
         Args:
             number: the letter.

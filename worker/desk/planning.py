@@ -19,7 +19,7 @@ from worker.desk.reading import Reading
 from worker.desk.records import Action, Step
 from worker.desk.shelf import Kept, Shelf, Stands
 from worker.keys import UnreadableError
-from worker.receipts import FENCED
+from worker.receipts import replaced_by
 from worker.served import Served
 from worker.settings import WorkerSettings
 
@@ -89,7 +89,7 @@ class Planner:
             why = f"replayed {letter.replays} times (ROWCALL_MAX_REPLAYS): a loop is stopped"
             return _not_sent(kept, "too often", why)
         why = "" if fresh_id is None else "under a new id: its own is too old to be recognised"
-        fence = {} if fresh_id is None else fence_of(kept, self._settings.retention_days)
+        fence = {} if fresh_id is None else fence_of(kept, fresh_id, self._settings.retention_days)
         return Planned(_step(kept, "send", why), Sendable(kept, line, admitted.answer.method, fresh_id, fence))
 
     def admitted(self, kept: Kept, line: bytes, run_id: UUID) -> Call | Refused:
@@ -116,8 +116,8 @@ def replayed(caller: str, run_id: UUID, timeout_s: float) -> Origin:
     return Origin(caller, "desk", None, None, redelivered=False, replay=Replay(deadline_ms, str(run_id)))
 
 
-def fence_of(kept: Kept, retention_days: int) -> dict[str, object]:
-    """What a receipt says by which a letter's id may never run; nothing where no worker takes that id any more."""
+def fence_of(kept: Kept, other: UUID, retention_days: int) -> dict[str, object]:
+    """What a receipt says by which this id takes the place of a letter's; nothing where no worker takes that."""
     run_id, letter = str(kept.run_id), kept.letter
     try:
         day = day_of(run_id, now=time.time(), retention_days=retention_days)
@@ -125,13 +125,13 @@ def fence_of(kept: Kept, retention_days: int) -> dict[str, object]:
         return {}
     known = {"_caller": letter.caller, "_method": letter.method, "_args_hash": kept.args_hash}
     # The letter itself goes on, under another id.
-    return {"_day": day, "_id": run_id, **known, "outcome": FENCED, "letters": "none"}
+    return {"_day": day, "_id": run_id, **known, "outcome": replaced_by(other), "letters": "none"}
 
 
 def _by_receipt(kept: Kept, stands: Stands) -> Planned:
-    if stands.caller != kept.letter.caller and not stands.fenced:
+    if stands.caller != kept.letter.caller and stands.fence is None:
         return _not_sent(kept, "taken", "its id is another caller's")
-    step = _step(kept, "fenced", "") if stands.fenced else _step(kept, "done", stands.word)
+    step = _step(kept, "done", stands.word) if stands.fence is None else _step(kept, "fenced", "")
     return Planned(step, None, stands.word)
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from worker.database import Connection, Database, Row
 from worker.desk.records import Deed, DeskError, Filter, Group, Letter
-from worker.receipts import FENCED
+from worker.receipts import FENCE, FENCED
 from worker.statements import Statement
 
 STATEMENT_S = 60.0
@@ -40,7 +40,8 @@ class Stands:
     """What stands under the id of a letter."""
 
     caller: str
-    fenced: bool
+    fence: str | None
+    """The outcome, where that says that the id may never run."""
     word: str
 
 
@@ -74,15 +75,15 @@ class Shelf:
 
     async def receipts(self, numbers: Sequence[int]) -> dict[int, Stands]:
         """What stands under these letters' ids, by number."""
-        rows = await self._fetch("receipts_of_letters", numbers=numbers, fenced=FENCED)
-        return {row["number"]: Stands(row["caller"], row["fenced"], row["word"]) for row in rows}
+        rows = await self._fetch("receipts_of_letters", numbers=numbers, fence=FENCE)
+        return {row["number"]: Stands(row["caller"], row["fence"], row["word"]) for row in rows}
 
     async def claim(
         self, kept: Kept, *, fresh_id: UUID | None, fence: Mapping[str, object], max_replays: int
     ) -> UUID | None:
         """Note that a letter is about to be sent; the id it goes under, or None when it is not to be sent any more.
 
-        With a fresh id, its own is fenced, so that of the two only one ever runs.
+        With a fresh id, its own is replaced, so that of the two only one ever runs.
         """
         number, known_id = kept.letter.number, kept.letter.replay_id
         values = {"number": number, "known_id": known_id, "fresh_id": fresh_id, "max_replays": max_replays}
@@ -94,7 +95,7 @@ class Shelf:
 
     async def settle(self, number: int, *, state: str, outcome: str) -> str:
         """Note what a replay came to; the state that its receipt, or else the answer, puts it into."""
-        rows = await self._fetch("settle_letter", number=number, state=state, outcome=outcome, fenced=FENCED)
+        rows = await self._fetch("settle_letter", number=number, state=state, outcome=outcome, fence=FENCE)
         return str(rows[0]["state"]) if rows else state
 
     async def discard(self, numbers: Sequence[int], why: str) -> list[int]:
@@ -131,7 +132,7 @@ class Shelf:
             if not state or state[0]["state"] != "open":
                 raise DeskError(f"dead letter {number} is not open any more")
             if not await self._fence(connection, kept, fence):
-                raise DeskError(f"dead letter {number} cannot be changed: its id has run meanwhile")
+                raise DeskError(f"dead letter {number} cannot be changed: its id has run meanwhile, or is fenced")
             heir = await self.add_on(connection, replace(other, letter=replace(other.letter, parent=number)))
             assert heir is not None, "its id is new"
             await self._on(connection, "replace_letter", number=number)
@@ -140,11 +141,11 @@ class Shelf:
         return heir
 
     async def _fence(self, connection: Connection, kept: Kept, fence: Mapping[str, object]) -> bool:
-        """Forbid the letter's id to run; whether it has not."""
+        """Let the letter's id be replaced; whether it has neither run nor been fenced."""
         if fence:
             await self._on(connection, "fence_receipt", **fence)
-        found = await self._on(connection, "receipts_of_letters", numbers=[kept.letter.number], fenced=FENCED)
-        return not found or bool(found[0]["fenced"])
+        found = await self._on(connection, "receipts_of_letters", numbers=[kept.letter.number], fence=FENCE)
+        return not found or found[0]["fence"] not in {None, FENCED}
 
     async def add_on(self, connection: Connection, kept: Kept) -> int | None:
         """The same for one, as part of a transaction."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from worker.database import Connection
 from worker.keys import KeyRing
-from worker.receipts import FENCED
+from worker.receipts import FENCE
 from worker.statements import Statement
 
 
@@ -53,7 +53,7 @@ async def keep(
     async with connection.transaction():
         await connection.executemany(statement.sql, rows)
         ids = list({letter.id for letter in ordered})
-        await connection.execute(settle.sql, *settle.bind({"ids": ids, "fenced": FENCED}))
+        await connection.execute(settle.sql, *settle.bind({"ids": ids, "fence": FENCE}))
 
 
 async def _under_own_ids(
