@@ -29,8 +29,8 @@ from rowcall.dead_letters
 where replay_id = any(:ids::uuid[]);
 
 -- name: settle_dead_letters
--- Letters of these ids end where their id has a receipt of the same caller: it ran, or may never run. A fence binds
--- everybody, whoever wrote it.
+-- Letters of these ids end where their id has the receipt of the same call: it ran, or may never run. A fence binds
+-- everybody, whoever wrote it; any other receipt of another caller or with other arguments is another call's.
 update rowcall.dead_letters as l set
     state = case when starts_with(r.outcome, :fence::text) then 'fenced' else 'resolved' end,
     outcome = rowcall.outcome_word(r.outcome)
@@ -38,7 +38,7 @@ from rowcall.receipts as r
 where
     l.id = any(:ids::uuid[]) and l.state in ('open', 'replaying')
     and r.day = rowcall.receipt_day(coalesce(l.replay_id, l.id)) and r.id = coalesce(l.replay_id, l.id)
-    and (r.caller = l.caller or starts_with(r.outcome, :fence::text));
+    and ((r.caller = l.caller and r.args_hash = l.args_hash) or starts_with(r.outcome, :fence::text));
 
 -- name: settle_all_dead_letters
 -- The same for every letter that waits.
@@ -49,7 +49,7 @@ from rowcall.receipts as r
 where
     l.state in ('open', 'replaying')
     and r.day = rowcall.receipt_day(coalesce(l.replay_id, l.id)) and r.id = coalesce(l.replay_id, l.id)
-    and (r.caller = l.caller or starts_with(r.outcome, :fence::text));
+    and ((r.caller = l.caller and r.args_hash = l.args_hash) or starts_with(r.outcome, :fence::text));
 
 -- name: delete_dead_letters
 -- Forget the letters whose calls last failed before this moment.

@@ -45,10 +45,10 @@ inner join rowcall.dead_letters as l on g.sample = l.number
 order by g.letters desc, g.sample desc;
 
 -- name: receipts_of_letters
--- What stands under the ids these letters would run under, and whose it is.
+-- What stands under the ids these letters would run under, and whether it is of the same call.
 select
     l.number,
-    r.caller,
+    r.caller = l.caller and r.args_hash = l.args_hash as same_call,
     case when starts_with(r.outcome, :fence::text) then r.outcome end as fence,
     rowcall.outcome_word(r.outcome) as word
 from rowcall.dead_letters as l
@@ -101,7 +101,7 @@ from (
                 from rowcall.receipts as r
                 where
                     r.day = rowcall.receipt_day(coalesce(d.replay_id, d.id)) and r.id = coalesce(d.replay_id, d.id)
-                    and (r.caller = d.caller or starts_with(r.outcome, :fence::text))
+                    and ((r.caller = d.caller and r.args_hash = d.args_hash) or starts_with(r.outcome, :fence::text))
             ),
             :state::text
         ) as state

@@ -25,6 +25,7 @@ from tests.conftest import NAMED, environment
 from tests.proxy import proxied
 from worker import topology
 from worker.__main__ import EX_CONFIG
+from worker.calls import hash_arguments
 from worker.keys import KeyRing, new_key
 from worker.mover import PREFETCH
 from worker.settings import WorkerSettings
@@ -115,8 +116,9 @@ async def test_a_message_the_broker_gave_up_as_expired_is_a_letter_for_each_call
     lines = [call(), call(), call()]
     await sql.execute(
         "insert into rowcall.receipts (day, id, caller, method, args_hash, deadline, outcome)"
-        """ values ('1970-01-01', $1, 'guest', 'accounts.deposit', '', 'infinity', '"result":5}')""",
+        """ values ('1970-01-01', $1, 'guest', 'accounts.deposit', $2, 'infinity', '"result":5}')""",
         id_of(lines[1]),
+        hash_arguments("accounts.deposit", b'{"account_id":"a-1","amount":5}'),
     )
     await peer.send(b"\n".join(lines), DEPOSIT, expiration=0.001, user_id="guest")
     await waiting(peer, 1)

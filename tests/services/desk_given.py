@@ -55,11 +55,11 @@ async def lay(settings: WorkerSettings, *letters: KeptLetter) -> list[int]:
         await _prepare_connection(connection)
         statements = read_statements("rowcall", sql_root() / "rowcall")
         await keep(connection, statements, key_ring(settings), letters)
-        rows = await connection.fetch("select number, id from rowcall.dead_letters")
+        rows = await connection.fetch("select number, id, caller from rowcall.dead_letters")
     finally:
         await connection.close()
-    numbers = {row["id"]: row["number"] for row in rows}
-    return [numbers[UUID(kept.id)] for kept in letters]
+    numbers = {(row["id"], row["caller"]): row["number"] for row in rows}
+    return [numbers[UUID(kept.id), kept.caller] for kept in letters]
 
 
 def deposit(account: str = "a-1", amount: int = 5, **given: Any) -> KeptLetter:

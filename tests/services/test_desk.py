@@ -120,11 +120,12 @@ async def test_a_letter_sealed_with_another_key_is_told_as_unreadable_and_not_as
 async def test_the_plan_says_of_each_what_a_replay_would_do_and_why_not(settings, desk, local, sql):
     accounts = AsyncAccounts(local.client.with_options(request_id=(ran := uuid4())))
     await accounts.open_account("a-1", "me")
-    (done, fenced, foreign, garbled, gone, misfit, often, given_up, old, fresh) = await lay(
+    (done, fenced, foreign, reused, garbled, gone, misfit, often, given_up, old, fresh) = await lay(
         settings,
         letter("accounts.open_account", {"account_id": "a-1", "owner": "me"}, caller=local.client.settings.caller),
         deposit(amount=1),
         deposit(amount=2, caller="ada", request_id=ran),
+        deposit(amount=2, caller=local.client.settings.caller, request_id=ran),
         letter("?", {}, reason="malformed", body=b"{]"),
         letter("accounts.vanish", {}),
         letter("accounts.deposit", {"account_id": "a-1", "amount": "five"}),
@@ -144,6 +145,7 @@ async def test_the_plan_says_of_each_what_a_replay_would_do_and_why_not(settings
         done: "done",
         fenced: "fenced",
         foreign: "taken",
+        reused: "taken",
         garbled: "unreadable",
         gone: "unknown method",
         misfit: "misfit",

@@ -50,14 +50,15 @@ class Shelf:
     async def rows(self) -> list[Any]:
         return await self.sql.fetch("select * from rowcall.dead_letters order by number")
 
-    async def receipt(self, letter: KeptLetter, outcome: str, *, caller: str = "ada") -> None:
+    async def receipt(self, letter: KeptLetter, outcome: str, **of: object) -> None:
+        of_call = {"caller": letter.caller, "args_hash": letter.args_hash, **of}
         day = day_of(letter.id, now=datetime.now(UTC).timestamp(), retention_days=7)
         await self.sql.execute(
             "insert into rowcall.receipts (day, id, caller, method, args_hash, deadline, outcome)"
-            " values ($1, $2, $3, '', '', 'infinity', $4)",
+            " values ($1, $2, $3, '', $4, 'infinity', $5)",
             day,
             letter.id,
-            caller,
+            *of_call.values(),
             outcome,
         )
 
@@ -151,11 +152,13 @@ async def test_a_letter_whose_id_has_a_receipt_ends_at_once(shelf: Shelf, reques
     assert (row["state"], row["outcome"]) == ends
 
 
-async def test_another_caller_s_receipt_ends_nothing(shelf: Shelf):
+@pytest.mark.parametrize("other", [{"caller": "bob"}, {"args_hash": b"2"}], ids=["caller", "arguments"])
+async def test_another_call_s_receipt_ends_nothing(shelf: Shelf, settings: WorkerSettings, other: dict[str, object]):
     kept = letter()
-    await shelf.receipt(kept, '"result":5}', caller="bob")
+    await shelf.receipt(kept, '"result":5}', **other)
 
     await shelf.keep(kept)
+    await keep_partitions(shelf.sql, shelf.statements, now=datetime.now(UTC), retention_days=settings.retention_days)
 
     assert [row["state"] for row in await shelf.rows()] == ["open"]
 
@@ -163,7 +166,7 @@ async def test_another_caller_s_receipt_ends_nothing(shelf: Shelf):
 async def test_anybody_s_fence_ends_a_letter(shelf: Shelf):
     """An operator's stands under the operator's name."""
     kept = letter()
-    await shelf.receipt(kept, FENCED, caller="an operator")
+    await shelf.receipt(kept, FENCED, caller="an operator", args_hash=b"2")
 
     await shelf.keep(kept)
 

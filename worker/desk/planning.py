@@ -129,8 +129,8 @@ def fence_of(kept: Kept, other: UUID, retention_days: int) -> dict[str, object]:
 
 
 def _by_receipt(kept: Kept, stands: Stands) -> Planned:
-    if stands.caller != kept.letter.caller and stands.fence is None:
-        return _not_sent(kept, "taken", "its id is another caller's")
+    if not stands.same_call and stands.fence is None:
+        return _not_sent(kept, "taken", "its id is another call's")
     step = _step(kept, "done", stands.word) if stands.fence is None else _step(kept, "fenced", "")
     return Planned(step, None, stands.word)
 

@@ -39,7 +39,8 @@ class Kept:
 class Stands:
     """What stands under the id of a letter."""
 
-    caller: str
+    same_call: bool
+    """Whether it is of this caller and with these arguments."""
     fence: str | None
     """The outcome, where that says that the id may never run."""
     word: str
@@ -76,7 +77,7 @@ class Shelf:
     async def receipts(self, numbers: Sequence[int]) -> dict[int, Stands]:
         """What stands under these letters' ids, by number."""
         rows = await self._fetch("receipts_of_letters", numbers=numbers, fence=FENCE)
-        return {row["number"]: Stands(row["caller"], row["fence"], row["word"]) for row in rows}
+        return {row["number"]: Stands(row["same_call"], row["fence"], row["word"]) for row in rows}
 
     async def claim(
         self, kept: Kept, *, fresh_id: UUID | None, fence: Mapping[str, object], max_replays: int
