@@ -23,6 +23,9 @@ from worker.registry import Family
 from worker.settings import WorkerSettings
 from worker.statements import Statement
 
+WAITING = frozenset({"open", "replaying"})
+"""The states of a dead letter whose call may still run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -62,14 +65,14 @@ class Trace:
     state: State
     method: str | None = None
     reply: str | None = None
-    """Its reply line after the id."""
+    """Its reply line after the id; None too where it is decided, but only a dead letter is left to tell so."""
     heir: str | None = None
     """The id under which it goes on; what became of that is what became of it."""
 
     @property
     def is_final(self) -> bool:
-        """Whether it stays so: a receipt says it."""
-        return self.reply is not None
+        """Whether it stays so: a receipt says it, or did."""
+        return self.state in {"done", "failed", "fenced"}
 
     def told_of(self, request_id: str) -> Outcome:
         """The answer, with the stored reply in it byte for byte."""
@@ -130,7 +133,7 @@ class Outcomes:
             return Trace("no_trace")
         method, reply = visible[0]["method"], visible[0]["outcome"]
         if reply is None:
-            return Trace("dead_lettered", method)
+            return _of_letters(visible)
         return Trace("done" if reply.startswith('"result"') else "failed", method, reply)
 
     async def _fence(self, call: Call, request_id: str, database: Database) -> None:
@@ -143,3 +146,15 @@ class Outcomes:
             if is_lock_timeout(error):
                 raise Unavailable(f"{request_id} may be committing right now; ask again") from error
             raise
+
+
+def _of_letters(letters: Sequence[Row]) -> Trace:
+    """What an id's dead letters tell where it has no receipt: what ran has run, though its receipt is forgotten."""
+    for letter in letters:
+        if letter["state"] == "resolved":
+            return Trace("done" if letter["word"] == "done" else "failed", letter["method"])
+    for letter in letters:
+        if letter["heir"] is not None:
+            return Trace("no_trace", heir=letter["heir"])
+    waiting = [letter["method"] for letter in letters if letter["state"] in WAITING]
+    return Trace("dead_lettered", waiting[0]) if waiting else Trace("no_trace")

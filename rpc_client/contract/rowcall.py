@@ -58,18 +58,21 @@ class CallOutcome(Record):
     method: str | None = None
     """Whose call it was, where that is known."""
     reply: dict[str, Any] | None = None
-    """``{"result"}``, or ``{"error", "message", "details"}``, as it was answered and would be again."""
+    """``{"result"}``, or ``{"error", "message", "details"}``, as it was answered and would be again. None where it is
+    not decided, and where only a dead letter is left to tell that it was: replies are kept for a limited time."""
 
     def result(self, method: Method[..., R]) -> R:
         """What the call returned, as this method's own type: ``outcome.result(Accounts.deposit)``.
 
-        An error that it was answered is raised as it was then. OutcomeUnknown where it is not decided yet, ValueError
-        where the call was another method's.
+        An error that it was answered is raised as it was then. OutcomeUnknown where it is not decided yet, or its
+        reply is kept no longer; ValueError where the call was another method's.
         """
         if self.method not in {None, method.name}:
             raise ValueError(f"request id {self.id} belongs to a call of {self.method}, not of {method.name}")
         if self.reply is None:
             message = f"{method.name} is not decided: {self.state}; outcome(…, fence=True) decides it"
+            if self.state in {"done", "failed"}:
+                message = f"{method.name} is {self.state}; what it was answered is kept no longer"
             raise OutcomeUnknown(message, request_id=self.id, method=method.name)
         if "error" in self.reply:
             raise wire.decode_error(self.reply, method.errors, request_id=self.id, method=method.name)

@@ -38,13 +38,29 @@ where
     and exists (select 1 from fence);
 
 -- name: find_outcome
--- What stands under an id, whoever wrote it: its receipt, and the dead letters that have it or are replayed under it;
--- they have no outcome.
-select r.caller, r.method, r.outcome
+-- What stands under an id, whoever wrote it: its receipt, and the dead letters that have it or are replayed under it.
+-- These have a state and no outcome, the word of their receipt where that has settled them, and the id under which
+-- their call goes on, where that is another.
+select r.caller, r.method, r.outcome, null as state, null as word, null as heir
 from rowcall.receipts as r
 where r.day = :day::date and r.id = :id::uuid
 union all
-select l.caller, l.method, null as outcome
+select
+    l.caller,
+    l.method,
+    null as outcome,
+    l.state,
+    l.outcome as word,
+    case
+        when l.replay_id <> :id::uuid then l.replay_id::text
+        when l.state = 'replaced' then (
+            select h.id::text
+            from rowcall.dead_letters as h
+            where h.parent = l.number
+            order by h.number desc
+            limit 1
+        )
+    end as heir
 from rowcall.dead_letters as l
 where l.id = :id::uuid or l.replay_id = :id::uuid;
 

@@ -43,16 +43,21 @@ async def state(pipeline: Pipeline, request_id: object, *, fence: bool = False, 
     return reply["error"] if "error" in reply else reply["result"]["state"]
 
 
-async def bury(sql: asyncpg.Connection, request_id: object, *, caller: str = ME, state: str = "open") -> None:
+async def bury(
+    sql: asyncpg.Connection, request_id: object, *, caller: str = ME, state: str = "open", **of: object
+) -> None:
     """A dead letter in the table."""
     await sql.execute(
-        "insert into rowcall.dead_letters (id, caller, args_hash, routing_key, method, reason, error, fingerprint,"
-        " attempts, first_at, last_at, worker, state, body, traceback) values ($1, $2, $3, 'write.accounts.withdraw',"
-        " 'accounts.withdraw', 'internal', '', '', 1, now(), now(), '', $4, '', '')",
+        "insert into rowcall.dead_letters (id, caller, args_hash, routing_key, method, reason, error,"
+        " fingerprint, attempts, first_at, last_at, worker, state, outcome, replay_id, body, traceback)"
+        " values ($1, $2, $3, 'write.accounts.withdraw',"
+        " 'accounts.withdraw', 'internal', '', '', 1, now(), now(), '', $4, $5, $6, '', '')",
         request_id,
         caller,
         uuid4().bytes,
         state,
+        of.get("outcome"),
+        of.get("replay_id"),
     )
 
 

@@ -143,6 +143,37 @@ async def test_a_fence_ends_the_dead_letters_that_could_still_be_replayed(servin
     ]
 
 
+@pytest.mark.parametrize(("word", "decided"), [("done", "done"), ("InsufficientCredits", "failed")])
+async def test_what_a_dead_letter_says_has_run_is_not_fenced_though_its_receipt_is_forgotten(
+    serving, sql, word, decided
+):
+    request_id = uuid4()
+    await bury(sql, request_id, state="resolved", outcome=word)
+
+    told = (await asked(serving, request_id, fence=True))["result"]
+
+    assert (told["state"], told["method"], told["reply"]) == (decided, "accounts.withdraw", None)
+    assert await sql.fetchval("select count(*) from rowcall.receipts") == 0
+
+
+@pytest.mark.parametrize("given_up", ["discarded", "fenced", "replaced"])
+async def test_a_dead_letter_that_waits_for_nobody_is_no_trace_and_may_be_fenced(serving, sql, given_up):
+    request_id = uuid4()
+    await bury(sql, request_id, state=given_up)
+
+    assert [await state(serving, request_id, fence=fence) for fence in (False, True)] == ["no_trace", "fenced"]
+
+
+async def test_a_dead_letter_tells_under_which_id_it_goes_on_when_no_receipt_does_any_more(serving, sql):
+    request_id, other = uuid4(), uuid4()
+    await bury(sql, request_id, replay_id=other)
+
+    before = await state(serving, request_id)
+    await withdraw(serving, other)
+
+    assert (before, await state(serving, request_id, fence=True)) == ("dead_lettered", "done")
+
+
 async def test_somebody_else_s_call_is_not_told_of_and_not_fenced(serving, sql):
     ran, buried = uuid4(), uuid4()
     await withdraw(serving, ran)

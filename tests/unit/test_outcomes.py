@@ -43,6 +43,12 @@ def test_what_is_not_decided_is_still_unknown(state: str):
     assert caught.value.request_id == ID
 
 
+@pytest.mark.parametrize("state", ["done", "failed"])
+def test_what_was_answered_and_is_kept_no_longer_is_said_to_be(state: str):
+    with pytest.raises(OutcomeUnknown, match=f"is {state}; what it was answered is kept no longer"):
+        outcome(state).result(Accounts.open_account)
+
+
 def test_a_result_is_not_taken_for_another_method_s():
     with pytest.raises(ValueError, match=r"a call of accounts\.withdraw, not of accounts\.deposit"):
         outcome("done", {"result": 5}, "accounts.withdraw").result(Accounts.deposit)

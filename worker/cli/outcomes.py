@@ -36,7 +36,10 @@ async def _outcome(request_id: UUID, *, fence: bool) -> CallOutcome:
 
 def in_a_line(found: CallOutcome) -> str:
     """What became of it, and what that means."""
-    reply = found.reply or {}
+    reply = found.reply
+    if found.state in {"done", "failed"} and reply is None:
+        return f"{found.state}: what {found.method} was answered is kept no longer"
+    reply = reply or {}
     if found.state == "done":
         result = orjson.dumps(reply["result"]).decode()
         return f"done: {found.method} answered {result if len(result) <= SHOWN else result[:SHOWN] + '…'}"
