@@ -26,7 +26,7 @@ def letter_table(letters: Sequence[Letter]) -> Table:
         table.add_row(
             str(letter.number),
             ago(letter.last_at),
-            letter.method,
+            escape(letter.method),
             letter.reason,
             state,
             escape(first_line(letter.error)),
@@ -39,7 +39,7 @@ def group_table(groups: Sequence[Group]) -> Table:
     table = Table("fingerprint", "letters", "first", "last", "method", "reason", "sample", "error", box=None)
     for group in groups:
         times = (ago(group.first_at), ago(group.last_at))
-        what = (group.method, group.reason, str(group.sample), escape(first_line(group.error)))
+        what = (escape(group.method), group.reason, str(group.sample), escape(first_line(group.error)))
         table.add_row(group.fingerprint, str(group.count), *times, *what)
     return table
 
@@ -87,7 +87,7 @@ def _steps(steps: Sequence[Step], what: str, told: Callable[[Step], tuple[str, s
     table = Table("number", "method", what, "why", box=None)
     for step in steps:
         word, why = told(step)
-        table.add_row(str(step.number), step.method, word, escape(why))
+        table.add_row(str(step.number), escape(step.method), word, escape(why))
     return table
 
 
