@@ -109,7 +109,7 @@ from (
     where d.number = :number::bigint
 ) as s
 where l.number = s.number
-returning s.state;
+returning l.state;
 
 -- name: discard_letters
 -- Nobody wants these any more, and says so.

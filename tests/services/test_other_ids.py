@@ -110,3 +110,10 @@ async def test_what_is_fenced_already_is_not_changed(desk, settings, pipeline, s
 
     with pytest.raises(DeskError, match="is fenced"):
         await desk.change(number, {"amount": 5})
+
+
+async def test_what_a_replay_came_to_is_told_by_where_the_letter_stands(desk, settings):
+    (number,) = await lay(settings, deposit())
+    await desk.discard(Filter(numbers=[number]))
+
+    assert await desk._shelf.settle(number, state="open", outcome="InternalError") == "discarded"

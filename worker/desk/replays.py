@@ -80,7 +80,8 @@ class Replays:
     async def _note(self, planned: Planned) -> None:
         """Nothing is sent. What ran for a replayer that never heard of it is settled now."""
         if planned.settled is not None:
-            await self._shelf.settle(planned.step.number, state="resolved", outcome=planned.settled)
+            state = "fenced" if planned.step.action == "fenced" else "resolved"
+            await self._shelf.settle(planned.step.number, state=state, outcome=planned.settled)
         self._steps[planned.step.number] = planned.step
 
     async def planned(self, numbers: Sequence[int]) -> AsyncIterator[Planned]:
