@@ -206,7 +206,7 @@ def import_(
 
     async def work(desk: Desk) -> None:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-        done = await desk.import_(text.splitlines())
+        done = await desk.import_(text.split("\n"))
         say_json(done) if as_json else out.print(f"{len(done.added)} added, {done.known} were here already")
 
     at_desk(work, actor)
