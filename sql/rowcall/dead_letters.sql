@@ -19,7 +19,7 @@ on conflict on constraint dead_letters_call_key do update set
     last_at = greatest(l.last_at, excluded.last_at),
     worker = excluded.worker,
     traceback = excluded.traceback,
-    state = case when l.state in ('discarded', 'replaced') then l.state else 'open' end
+    state = case when l.state = 'replaced' then l.state else 'open' end
 where l.last_at <> excluded.last_at;
 
 -- name: own_ids

@@ -171,7 +171,7 @@ async def test_many_are_not_touched_without_a_yes(rowcall: Rowcall, settings):
 
 
 async def test_an_export_file_is_imported_again(rowcall: Rowcall, settings, sql, tmp_path: Path):
-    await lay(settings, deposit(amount=1), deposit(amount=2))
+    await lay(settings, deposit(amount=1), deposit("a\u2028line\u0085of its own", amount=2))
 
     exported = await rowcall("dead-letters", "export", "--to", "letters.jsonl")
     await sql.execute("delete from rowcall.dead_letters")

@@ -113,15 +113,16 @@ async def test_a_call_that_fails_again_waits_again_with_what_it_failed_of(shelf:
     assert (row["first_at"], row["last_at"]) == (AT, AT + timedelta(hours=1))
 
 
-@pytest.mark.parametrize("state", ["discarded", "replaced"])
-async def test_what_nobody_wants_any_more_stays_so(shelf: Shelf, state: str):
+@pytest.mark.parametrize(("state", "afterwards"), [("discarded", "open"), ("replaced", "replaced")])
+async def test_what_was_discarded_and_fails_anew_waits_again(shelf: Shelf, state: str, afterwards: str):
+    """Its caller is told that it is kept for replay."""
     kept = letter()
     await shelf.keep(kept)
     await shelf.sql.execute("update rowcall.dead_letters set state = $1", state)
 
     await shelf.keep(replace(kept, last_at=AT + timedelta(hours=1)))
 
-    assert [row["state"] for row in await shelf.rows()] == [state]
+    assert [row["state"] for row in await shelf.rows()] == [afterwards]
 
 
 async def test_the_same_id_of_another_caller_or_with_other_arguments_is_another_letter(shelf: Shelf):

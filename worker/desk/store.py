@@ -41,8 +41,8 @@ async def keep(
     """Keep these letters, all or none.
 
     A call that is kept already, also under another id than it was replayed under, has its attempts added up and the
-    rest renewed, and waits again unless it was discarded or replaced. One whose id has the receipt of this very
-    call, or anybody's fence, ends at once, as resolved or fenced.
+    rest renewed, and waits again unless it was replaced; also where it was discarded, for its caller was told that it
+    is kept. One whose id has the receipt of this very call, or anybody's fence, ends at once, as resolved or fenced.
     """
     letters = await _under_own_ids(connection, statements["rowcall.own_ids"], letters)
     # In one order everywhere, so that two who keep the same calls wait for each other, and not in a circle.
