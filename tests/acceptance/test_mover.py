@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -21,10 +20,9 @@ from accounts import AsyncAccounts
 from rpc_client import AsyncClient, ClientSettings
 from tests.acceptance.bad_input.row import Bytes
 from tests.acceptance.broker import Peer, connected_peer, dead_letter, take
-from tests.conftest import NAMED, environment
+from tests.conftest import NAMED
 from tests.proxy import proxied
 from worker import topology
-from worker.__main__ import EX_CONFIG
 from worker.calls import hash_arguments
 from worker.keys import KeyRing, new_key
 from worker.mover import PREFETCH
@@ -286,35 +284,3 @@ async def test_a_thousand_letters_are_moved(peer: Peer, start_worker, sql):
 
     assert kept.keys() == {id_of(line) for line in lines}
     assert {row["attempts"] for row in kept.values()} == {1}
-
-
-@pytest.mark.parametrize(
-    ("keys", "remedy"),
-    [("", "`rowcall keys new` makes a key"), (f"{KEY},no-key-at-all", "place 2 of 2 holds no key")],
-    ids=["no key", "what is no key"],
-)
-async def test_a_worker_trusted_with_secrets_does_not_start_without_a_key_that_seals(settings, tmp_path, keys, remedy):
-    given = {**environment(settings), "ROWCALL_FAMILIES": "tests.acceptance.vault:family"}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "worker",
-        env={**given, "ROWCALL_ENCRYPTION_KEYS": keys},
-        cwd=tmp_path,
-        stderr=asyncio.subprocess.PIPE,
-    )
-
-    _, told = await process.communicate()
-
-    assert process.returncode == EX_CONFIG
-    assert remedy in told.decode()
-    assert told.count(b"\n") == 1
-    assert b"no-key-at-all" not in told
-
-
-async def test_a_worker_without_a_key_says_once_that_it_keeps_letters_in_the_clear(start_worker):
-    without, sealing = await start_worker(), await start_worker(ROWCALL_ENCRYPTION_KEYS=KEY)
-
-    told = [worker.log.read_text().count('"dead letters are kept in the clear"') for worker in (without, sealing)]
-
-    assert told == [1, 0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import orjson
@@ -65,3 +65,24 @@ async def lay(settings: WorkerSettings, *letters: KeptLetter) -> list[int]:
 def deposit(account: str = "a-1", amount: int = 5, **given: Any) -> KeptLetter:
     """A deposit that met a bug."""
     return letter("accounts.deposit", {"account_id": account, "amount": amount}, **given)
+
+
+def work(kind: str, **given: Any):
+    return letter("fragile.work", {"key": uuid4().hex, "kind": kind}, **given)
+
+
+class Account:
+    """An account of one test's own."""
+
+    def __init__(self, name: str, sql: asyncpg.Connection) -> None:
+        self._name = name
+        self._sql = sql
+
+    def deposit(self, amount: int = 1, **given: Any):
+        return letter("accounts.deposit", {"account_id": self._name, "amount": amount}, **given)
+
+    def withdraw(self, amount: int):
+        return letter("accounts.withdraw", {"account_id": self._name, "amount": amount})
+
+    async def balance(self) -> int:
+        return await self._sql.fetchval("select balance from accounts.accounts where account_id = $1", self._name)

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from signal import SIGCONT, SIGSTOP
-from typing import Any
 from uuid import UUID, uuid4
 
 import aio_pika
@@ -18,7 +17,7 @@ from pydantic import SecretStr
 from tests.acceptance.broker import connected_peer, take
 from tests.conftest import FAMILIES, NAMED, RUN, WorkerProcess, workers
 from tests.proxy import Proxy, proxied
-from tests.services.desk_given import lay, letter
+from tests.services.desk_given import Account, lay, letter, work
 from tests.services.fragile import family as fragile_family
 from worker import topology
 from worker.desk import Desk, DeskError, Filter, Report
@@ -64,23 +63,6 @@ async def sql(settings: WorkerSettings, worker) -> AsyncIterator[asyncpg.Connect
         await connection.close()
 
 
-class Account:
-    """An account of one test's own."""
-
-    def __init__(self, name: str, sql: asyncpg.Connection) -> None:
-        self._name = name
-        self._sql = sql
-
-    def deposit(self, amount: int = 1, **given: Any):
-        return letter("accounts.deposit", {"account_id": self._name, "amount": amount}, **given)
-
-    def withdraw(self, amount: int):
-        return letter("accounts.withdraw", {"account_id": self._name, "amount": amount})
-
-    async def balance(self) -> int:
-        return await self._sql.fetchval("select balance from accounts.accounts where account_id = $1", self._name)
-
-
 @pytest.fixture
 async def account(sql: asyncpg.Connection) -> Account:
     name = uuid4().hex
@@ -92,10 +74,6 @@ async def account(sql: asyncpg.Connection) -> Account:
 async def bug(sql: asyncpg.Connection) -> str:
     await sql.execute("insert into fragile.bugs (kind) values ('divide')")
     return "divide"
-
-
-def work(kind: str, **given: Any):
-    return letter("fragile.work", {"key": uuid4().hex, "kind": kind}, **given)
 
 
 async def states(desk: Desk, numbers: Sequence[int]) -> list[tuple[str, str | None]]:
