@@ -154,3 +154,7 @@ async def test_the_command_prints_a_key_rotates_and_names_what_it_cannot_open(se
     assert (ran.code, ran.out) == (1, "3 sealed anew, 0 were sealed with the newest key already\n")
     assert "no key opens 1 of them" in ran.err
     assert (whole.code, whole.out.splitlines()[0]) == (0, "1 sealed anew, 3 were sealed with the newest key already")
+    assert await sql.fetch("select action, (details ->> 'sealed')::int from rowcall.audit order by number") == [
+        ("rotate", 3),
+        ("rotate", 1),
+    ]

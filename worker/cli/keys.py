@@ -7,7 +7,8 @@ from rich.progress import Progress
 
 from worker.cli.console import err, fail, out, run
 from worker.database import Database
-from worker.desk.rotation import Rotated
+from worker.desk.desk import whoever
+from worker.desk.rotation import STATEMENT_S, Rotated
 from worker.desk.rotation import rotate as rotate_all
 from worker.keys import KeyRing, key_ring, new_key
 from worker.migrations import CORE
@@ -45,9 +46,14 @@ async def _rotate(settings: WorkerSettings, ring: KeyRing) -> Rotated:
     async with Database(settings) as database:
         with Progress(console=err, transient=True) as bar:
             task = bar.add_task("sealing anew", total=None)
-            return await rotate_all(
+            rotated = await rotate_all(
                 database,
                 statements,
                 ring,
                 progress=lambda number, last: bar.update(task, completed=number, total=last),
             )
+        note = statements["rowcall.note_deed"]
+        details = {"sealed": rotated.sealed, "unreadable": rotated.unreadable}
+        deed = {"actor": whoever(), "action": "rotate", "letter": None, "details": details}
+        await database.fetch(note.sql, [note.bind(deed)], timeout_s=STATEMENT_S)
+        return rotated

@@ -59,7 +59,7 @@ class Desk:
         self._served = serve(find_families(self._settings.families) if families is None else families, self._settings)
         self._database = Database(self._settings)
         keys = key_ring(self._settings)
-        self._shelf = Shelf(self._database, self._served.statements, actor or _whoever())
+        self._shelf = Shelf(self._database, self._served.statements, actor or whoever())
         self._reading = Reading(self._served, keys, self._settings.max_depth)
         self._planner = Planner(self._shelf, self._reading, self._served, self._settings)
         self._changing = Changing(self._shelf, self._reading, self._planner, keys, self._settings)
@@ -206,7 +206,7 @@ class Desk:
                 yield kept
 
 
-def _whoever() -> str:
+def whoever() -> str:
     """Who runs this program, and where."""
     with contextlib.suppress(OSError, KeyError):
         return f"{getpass.getuser()}@{socket.gethostname()}"
