@@ -9,7 +9,6 @@ from typing import Any
 from uuid import uuid4
 
 import aio_pika
-import aiormq.exceptions
 import asyncpg
 import orjson
 import pytest
@@ -57,6 +56,11 @@ def id_of(line: bytes) -> str:
 
 async def bury(peer: Peer, body: bytes, *, keys: KeyRing | None = None, **headers: str | int) -> None:
     """Put a letter into the queue as a worker does."""
+    assert await buried(peer, body, keys=keys, **headers), "no queue took it"
+
+
+async def buried(peer: Peer, body: bytes, *, keys: KeyRing | None = None, **headers: str | int) -> bool:
+    """Try to put a letter into the queue; whether there was one to take it."""
     told = {
         "x-rowcall-reason": "internal",
         "x-rowcall-error": "KeyError: 'x'",
@@ -68,7 +72,8 @@ async def bury(peer: Peer, body: bytes, *, keys: KeyRing | None = None, **header
     }
     sealed = (keys or KeyRing([])).seal(body, place="queue")
     exchange = await peer.channel.get_exchange(peer.names.dead)
-    await exchange.publish(aio_pika.Message(sealed, user_id="guest", headers=told), DEPOSIT, timeout=10)
+    confirmed = await exchange.publish(aio_pika.Message(sealed, user_id="guest", headers=told), DEPOSIT, timeout=10)
+    return isinstance(confirmed, Basic.Ack)
 
 
 async def waiting(peer: Peer, number: int) -> None:
@@ -80,15 +85,6 @@ async def waiting(peer: Peer, number: int) -> None:
 
 async def queue(peer: Peer) -> AbstractQueue:
     return await peer.channel.declare_queue(peer.names.dead_letters, passive=True)
-
-
-async def exists(settings: WorkerSettings) -> bool:
-    """Whether there is a queue of dead letters. On a connection of its own: a miss closes the channel."""
-    async with connected_peer(settings) as other:
-        try:
-            return await queue(other) is not None
-        except aiormq.exceptions.ChannelNotFoundEntity:
-            return False
 
 
 async def rows(sql: asyncpg.Connection, number: int) -> dict[str, Any]:
@@ -260,14 +256,13 @@ async def test_whatever_lies_in_the_queue_is_kept_and_calls_go_on(peer: Peer, st
         assert (await AsyncAccounts(client).open_account("a-1", "me")).balance == 0
 
 
-async def test_a_deleted_queue_is_made_anew_and_letters_are_taken_from_it(peer: Peer, start_worker, settings, sql):
+async def test_a_deleted_queue_is_made_anew_and_letters_are_taken_from_it(peer: Peer, start_worker, sql):
     worker = await start_worker()
     await peer.channel.queue_delete(peer.names.dead_letters)
 
     async with asyncio.timeout(20):
-        while not await exists(settings):
+        while not await buried(peer, call()):  # a queue that is there and not bound yet takes nothing
             await asyncio.sleep(0.1)
-    await bury(peer, call())
 
     assert len(await rows(sql, 1)) == 1
     assert worker.process.returncode is None
