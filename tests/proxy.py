@@ -1,4 +1,4 @@
-"""A TCP proxy between a program and a server: counts round trips, and cuts connections."""
+"""A TCP proxy between a program and a server: counts round trips, cuts connections, and stands still."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ class Proxy:
         self._to_refuse: float = 0
         self._unheard: bytes | None = None
         self._loses_answer = False
+        self._heard, self._answered = asyncio.Event(), asyncio.Event()
+        self.release()
         self.bytes_per_s = float("inf")
         """How fast the server's answers come."""
         self.round_trips = 0
@@ -36,6 +38,18 @@ class Proxy:
         self._to_refuse = connections
         self.cut()
 
+    def hold(self, *, requests: bool = True, answers: bool = True) -> None:
+        """Let nothing through, that way or both, and no new connection either; what is said meanwhile comes later."""
+        if requests:
+            self._heard.clear()
+        if answers:
+            self._answered.clear()
+
+    def release(self) -> None:
+        """Let everything through again."""
+        self._heard.set()
+        self._answered.set()
+
     def swallow(self, mark: bytes) -> None:
         """On a connection on which the client says this, let nothing that it says through from there on."""
         self._unheard = mark
@@ -49,7 +63,12 @@ class Proxy:
             self._to_refuse -= 1
             writer.transport.abort()
             return
-        upstream_reader, upstream_writer = await asyncio.open_connection(*self._target)
+        await self._heard.wait()
+        try:
+            upstream_reader, upstream_writer = await asyncio.open_connection(*self._target)
+        except OSError:  # the server is away, as its client shall see
+            writer.transport.abort()
+            return
         ends = {writer, upstream_writer}
         self._open |= ends
         client_spoke_last = False
@@ -70,6 +89,7 @@ class Proxy:
                     muted = muted or (client and self._unheard is not None and self._unheard in data)
                     if muted:
                         continue
+                    await (self._heard if client else self._answered).wait()
                     if not client:
                         await asyncio.sleep(len(data) / self.bytes_per_s)
                     sink.write(data)
@@ -92,4 +112,5 @@ async def proxied(url: str) -> AsyncIterator[tuple[Proxy, str]]:
         yield proxy, parts._replace(netloc=f"{user}{at}127.0.0.1:{port}").geturl()
     finally:
         server.close()
+        proxy.release()
         proxy.cut()

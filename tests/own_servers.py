@@ -1,0 +1,128 @@
+"""Servers that belong to a test alone, so that it may kill, stop and starve them.
+
+Only processes that were started here are signalled, by their recorded pid and start time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from worker.servers.debian import Packages
+from worker.servers.kind import Kind
+from worker.servers.postgresql import PostgreSQL
+from worker.servers.private import Private, remove
+from worker.servers.process import Process, run, stop
+from worker.servers.rabbitmq import RabbitMQ
+from worker.servers.records import Instance, Records
+from worker.servers.redis import Redis
+
+CONTROL_S = 60.0
+KINDS: tuple[type[Kind], ...] = (RabbitMQ, PostgreSQL, Redis)
+
+
+class OwnServer:
+    """One server of ours: its address stays the same while it is killed and started again."""
+
+    def __init__(self, kind: Kind, private: Private) -> None:
+        self.kind = kind
+        self.url = ""
+        self._private = private
+
+    @property
+    def instance(self) -> Instance:
+        """Where it lives and which processes it has."""
+        return self._private.records.read()[self.kind.name]
+
+    @property
+    def process(self) -> Process:
+        """The server itself."""
+        return self.instance.processes[-1]
+
+    async def start(self) -> None:
+        """Start it, anew or again, and wait until it answers."""
+        answer = await self._private.ensure(self.kind)
+        if not isinstance(answer, str):
+            raise OSError(f"{self.kind.name} does not start: {answer}")
+        if self.url not in {"", answer}:
+            raise OSError(f"{self.kind.name} came back as {answer}, not {self.url}")
+        self.url = answer
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the server, if it still is the process that was started."""
+        if self.process.alive:
+            os.kill(self.process.pid, number)
+
+    async def kill(self) -> None:
+        """End it as a power cut does."""
+        await stop(self.process, signal.SIGKILL)
+
+    async def stop(self) -> None:
+        """Ask it to end, and wait until it has."""
+        await stop(self.process, self.kind.polite)
+
+    async def control(self, *command: str) -> str:
+        """Run ``rabbitmqctl`` against this node; what it prints."""
+        environment = _environment_of(self.process)
+        line = ["rabbitmqctl", "--quiet", *command]
+        code, output = await run(line, timeout_s=CONTROL_S, environment=environment, home=self.instance.home)
+        if code:
+            raise OSError(f"{' '.join(line)}: {output}")
+        return output
+
+    @contextlib.asynccontextmanager
+    async def memory_alarm(self) -> AsyncIterator[None]:
+        """While the block runs the broker takes no more messages, as one short of memory."""
+        await self.control("set_vm_memory_high_watermark", "0.0000001")
+        try:
+            yield
+        finally:
+            await self.control("set_vm_memory_high_watermark", "0.4")
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """While the block runs the server stands still and its connections stay open."""
+        self.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(signal.SIGCONT)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnServers:
+    """The three, or those of them that were asked for."""
+
+    rabbitmq: OwnServer
+    postgresql: OwnServer
+    redis: OwnServer
+
+
+@contextlib.asynccontextmanager
+async def own_servers(state: Path, wanted: Sequence[type[Kind]] = KINDS) -> AsyncIterator[OwnServers]:
+    """Start servers from installed programs, and remove them in the end. Missing programs are installed where allowed.
+
+    `state` is where it is written down what was started; its owner deletes it.
+    """
+    packages = Packages(os.environ, print, allowed=os.environ.get("ROWCALL_INSTALL") == "1")
+    private = Private(Records(state), packages, os.environ["PATH"], print)
+    state.mkdir(parents=True, exist_ok=True)
+    servers = {kind: OwnServer(kind(), private) for kind in KINDS}
+    try:
+        await packages.provide([servers[kind].kind for kind in wanted if servers[kind].kind.lacks(private.path)])
+        for kind in wanted:
+            await servers[kind].start()
+        yield OwnServers(servers[RabbitMQ], servers[PostgreSQL], servers[Redis])
+    finally:
+        for kind in KINDS:
+            await remove(servers[kind].kind, private.records, print)
+
+
+def _environment_of(process: Process) -> Mapping[str, str]:
+    """The environment a process was started with: for a broker, how to find its node."""
+    pairs = Path(f"/proc/{process.pid}/environ").read_text().split("\0")
+    return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
