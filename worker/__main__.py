@@ -13,6 +13,7 @@ from pydantic import ValidationError
 import worker.lean  # noqa: F401 - before anything that imports what it keeps out
 from rpc_client.connection import SetupRefusedError
 from worker.app import run
+from worker.crash_points import CrashPointsError, arm
 from worker.keys import KeysError
 from worker.logs import configure_logs
 from worker.migrations import MigrationError
@@ -22,6 +23,7 @@ from worker.statements import StatementError
 
 EX_CONFIG = 78
 EX_TEMPFAIL = 75
+REFUSALS = (RegistryError, StatementError, MigrationError, SetupRefusedError, KeysError, CrashPointsError)
 
 
 def main() -> int:
@@ -40,11 +42,12 @@ def main() -> int:
             from worker.supervisor import supervise
 
             return asyncio.run(supervise(options.processes, reload=options.reload))
+        arm(settings)
         uvloop.run(run(settings))
     except ValidationError as error:
         print(f"rowcall worker: {explain(error)}", file=sys.stderr)
         return EX_CONFIG
-    except (RegistryError, StatementError, MigrationError, SetupRefusedError, KeysError) as error:
+    except REFUSALS as error:
         print(f"rowcall worker: {error}", file=sys.stderr)
         return EX_CONFIG
     except (asyncpg.InvalidCatalogNameError, asyncpg.InvalidAuthorizationSpecificationError) as error:

@@ -15,6 +15,7 @@ from rpc_client.contract import Method, write_result
 from rpc_client.errors import ANYWHERE, NotFoundError, RemoteError, ResultTooLarge
 from rpc_client.wire import encode_error, encode_result
 from worker.calls import Call, Outcome, Result
+from worker.crash_points import departing, reached
 from worker.database import Database, Row, Transaction
 from worker.errors import as_conflict
 from worker.statements import Statement
@@ -39,7 +40,7 @@ class DirectRead:
     async def run(self, calls: Sequence[Call], database: Database) -> list[Result]:
         bind = self.statement.bind
         rows = [bind({**call.arguments, "_n": n}) for n, call in enumerate(calls)]
-        fetched = await database.fetch(self.statement.sql, rows, timeout_s=time_for(calls))
+        fetched = await database.fetch(self.statement.sql, departing(rows), timeout_s=time_for(calls))
         return [self._result(row["result"]) for row in in_order(fetched, len(calls))]
 
     def _result(self, result: str | None) -> Result:
@@ -65,7 +66,7 @@ class DirectWrite:
     async def run(self, calls: Sequence[Call], database: Database) -> list[Result]:
         bind = self.statement.bind
         rows = [bind({**call.arguments, **call.receipt_values(), "_n": n}) for n, call in enumerate(calls)]
-        fetched = await database.fetch(self.statement.sql, rows, timeout_s=time_for(calls))
+        fetched = await database.fetch(self.statement.sql, departing(rows), timeout_s=time_for(calls))
         return [Outcome(row["outcome"], row["events"], row["seq"], row["at"]) for row in in_order(fetched, len(calls))]
 
 
@@ -104,7 +105,10 @@ class StoryWrite:
         (call,) = calls
         async with database.transaction(self.statements, call.expires_at) as transaction:
             text = await self._effect(call, transaction)
-            return [await self._receipt(call, transaction, text)]
+            reached("K4")
+            outcome = await self._receipt(call, transaction, text)
+            reached("K5")
+            return [outcome]
 
     async def _effect(self, call: Call, transaction: Transaction) -> str:
         """The outcome of the story; a business error has undone what the story did."""

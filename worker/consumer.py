@@ -19,6 +19,7 @@ from rpc_client.properties import UNREADABLE
 from rpc_client.wire import Names
 from worker import topology
 from worker.calls import Origin
+from worker.crash_points import reached
 from worker.dead_letters import DeadLetter
 from worker.headers import PREFIX, as_replayed
 from worker.pipeline import Answered, refused
@@ -193,9 +194,11 @@ class Consumer:
         """Answer a message and settle it: dead letters confirmed, then the replies, then the acknowledgement."""
         if self._stopping:
             return await delivery.hand_back()
+        reached("K0")
         try:
             async with contextlib.aclosing(self._answer(delivery)) as answers:
                 async for answered in answers:
+                    reached("K7")
                     for letter in answered.dead:
                         await self._replies.bury(letter, delivery.origin, delivery.routing_key)
                     if answered.replies:
@@ -203,6 +206,7 @@ class Consumer:
         except Exception as error:  # noqa: BLE001 - unsettled, it is delivered again, and its receipt answers for it
             log.warning("a message could not be settled; it goes back to the queue", error=repr(error))
             return await delivery.hand_back()
+        reached("K9")
         return delivery.acknowledge()
 
     async def _answer(self, delivery: Delivery) -> AsyncGenerator[Answered, None]:

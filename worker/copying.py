@@ -14,6 +14,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from rpc_client.record import BEGINNING, LAST_N, Place
+from worker.crash_points import reached
 from worker.events import event_texts
 from worker.stream import Seen, Stream
 
@@ -154,6 +155,7 @@ class Copying:
             rows = await self._read(noted["horizon"], noted["xid"])
             full = len(rows) == self.receipts
             if rows:
+                reached("K10")
                 await self._append(rows)
         self.seq = noted["horizon"]
         return True
@@ -196,6 +198,7 @@ class Copying:
         """Append these events, the last there are up to this number."""
         if ids and not await self.stream.append(self.end, self.generation, ids, texts):
             raise MovedOnError
+        reached("K11")
         self.end = Place.read(ids[-1]) if ids else self.end
         self.seq = seq
         self.since_trim += len(ids)

@@ -14,6 +14,7 @@ from pydantic_core import from_json, to_json
 
 from rpc_client.contract import EventData
 from rpc_client.errors import NotFoundError, RemoteError, Unavailable
+from worker.crash_points import reached
 from worker.settings import WorkerSettings
 from worker.statements import Statement
 
@@ -113,10 +114,10 @@ class Database:
     async def fetch(self, sql: str, rows: Sequence[Sequence[object]], *, timeout_s: float) -> list[Row]:
         """Run one statement once for every row of arguments: one round trip, one transaction.
 
-        ``rows`` is a list, because after DDL the driver prepares anew and goes through it twice.
+        After DDL the driver prepares anew, and goes through the rows twice.
         """
         async with self.connection(timeout_s) as connection:
-            return await connection.fetchmany(sql, list(rows), timeout=max(timeout_s, 0.001))
+            return await connection.fetchmany(sql, rows, timeout=max(timeout_s, 0.001))
 
     @contextlib.asynccontextmanager
     async def session(self, statements: Mapping[str, Statement], expires_at: float) -> AsyncIterator[Session]:
@@ -127,8 +128,11 @@ class Database:
     @contextlib.asynccontextmanager
     async def transaction(self, statements: Mapping[str, Statement], expires_at: float) -> AsyncIterator[Transaction]:
         """What a write story works with; commits on leaving, unless an error leaves."""
-        async with self.connection(expires_at - time.time()) as connection, connection.transaction():
-            yield Transaction(connection, statements, expires_at, self._settings.prefix)
+        async with self.connection(expires_at - time.time()) as connection:
+            reached("K3")
+            async with connection.transaction():
+                yield Transaction(connection, statements, expires_at, self._settings.prefix)
+                reached("K6", sending=True)
 
 
 @contextlib.asynccontextmanager

@@ -20,6 +20,7 @@ import structlog
 from rpc_client.errors import Unavailable
 from rpc_client.wire import MAX_CALLS, MAX_PARCEL_BYTES
 from worker.calls import Outcome
+from worker.crash_points import reached
 from worker.errors import Verdict, judge
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Groups:
         """Calls of one method, as they had better be run and answered: nearly always all of them together."""
         if not calls:
             return []
+        reached("K1")
         parts = math.ceil(len(calls) / self._queue(calls[0].answer).most)
         each = math.ceil(len(calls) / parts)
         return [calls[n : n + each] for n in range(0, len(calls), each)]
@@ -65,6 +67,7 @@ class Groups:
 
     async def run(self, calls: Sequence[Call]) -> None:
         """Run calls of one method."""
+        reached("K2")
         answer = calls[0].answer
         queue = self._queue(answer)
         soon = time.time() + LEFT_S

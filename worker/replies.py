@@ -25,6 +25,7 @@ from rpc_client.frames import HotChannel
 from rpc_client.properties import encode_properties, shortened
 from rpc_client.wire import Names
 from worker.calls import mark_of
+from worker.crash_points import reached
 from worker.keys import QUEUE
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ class Replies:
         except ConnectionError as error:
             parcel.settle(error)
             return
+        reached("K8", sending=True)
         self._published += 1
         parcel.published_at = time.monotonic()
         self._flying[self._published] = parcel
