@@ -40,7 +40,9 @@ class DirectRead:
     async def run(self, calls: Sequence[Call], database: Database) -> list[Result]:
         bind = self.statement.bind
         rows = [bind({**call.arguments, "_n": n}) for n, call in enumerate(calls)]
-        fetched = await database.fetch(self.statement.sql, departing(rows), timeout_s=time_for(calls))
+        fetched = await database.fetch(
+            self.statement.sql, departing(rows), timeout_s=time_for(calls), slow=self.method.slow
+        )
         return [self._result(row["result"]) for row in in_order(fetched, len(calls))]
 
     def _result(self, result: str | None) -> Result:
@@ -66,7 +68,9 @@ class DirectWrite:
     async def run(self, calls: Sequence[Call], database: Database) -> list[Result]:
         bind = self.statement.bind
         rows = [bind({**call.arguments, **call.receipt_values(), "_n": n}) for n, call in enumerate(calls)]
-        fetched = await database.fetch(self.statement.sql, departing(rows), timeout_s=time_for(calls))
+        fetched = await database.fetch(
+            self.statement.sql, departing(rows), timeout_s=time_for(calls), slow=self.method.slow
+        )
         return [Outcome(row["outcome"], row["events"], row["seq"], row["at"]) for row in in_order(fetched, len(calls))]
 
 
@@ -82,7 +86,7 @@ class StoryRead:
 
     async def run(self, calls: Sequence[Call], database: Database) -> list[Result]:
         (call,) = calls
-        async with database.session(self.statements, call.expires_at) as session:
+        async with database.session(self.statements, call.expires_at, slow=self.method.slow) as session:
             try:
                 result = await self.story(session, **call.arguments)
             except RemoteError as error:
@@ -103,7 +107,7 @@ class StoryWrite:
 
     async def run(self, calls: Sequence[Call], database: Database) -> list[Result]:
         (call,) = calls
-        async with database.transaction(self.statements, call.expires_at) as transaction:
+        async with database.transaction(self.statements, call.expires_at, slow=self.method.slow) as transaction:
             text = await self._effect(call, transaction)
             reached("K4")
             outcome = await self._receipt(call, transaction, text)

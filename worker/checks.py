@@ -13,7 +13,7 @@ import asyncpg
 
 from rpc_client.contract import Method, Record
 from worker.answers import DirectRead, DirectWrite
-from worker.database import Connection
+from worker.connections import Connection
 from worker.registry import Family, RegistryError
 from worker.statements import Statement, StatementError
 

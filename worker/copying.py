@@ -19,7 +19,8 @@ from worker.events import event_texts
 from worker.stream import Seen, Stream
 
 if TYPE_CHECKING:
-    from worker.database import Connection, Row
+    from worker.connections import Connection
+    from worker.database import Row
     from worker.settings import WorkerSettings
     from worker.statements import Statement
 

@@ -6,24 +6,24 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Self, TypeAlias, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import asyncpg
+import structlog
 from pydantic import TypeAdapter
-from pydantic_core import from_json, to_json
 
 from rpc_client.contract import EventData
 from rpc_client.errors import NotFoundError, RemoteError, Unavailable
+from worker.connections import CONNECT_S, Connection, close, connect, transaction_of
 from worker.crash_points import reached
+from worker.errors import is_schema_change
 from worker.settings import WorkerSettings
 from worker.statements import Statement
 
 T = TypeVar("T")
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Row = asyncpg.Record
 
-CONNECT_S = 10.0
-CLOSE_S = 5.0
+log = structlog.get_logger("rowcall.database")
 
 
 class Database:
@@ -35,48 +35,82 @@ class Database:
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._free = asyncio.Semaphore(settings.pool_size)
+        self._slow = asyncio.Semaphore(max(settings.pool_size // 2, 1))
         self._idle: list[Connection] = []
+        self._epoch = 0
+        self._away = False
+        """Whether the last that was heard of the database is that it does not answer."""
 
     async def __aenter__(self) -> Self:
-        self._idle.append(await self._connect(CONNECT_S))
+        self._idle.append(await connect(self._settings, CONNECT_S))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         idle, self._idle = self._idle, []
+        await asyncio.gather(*map(close, idle))
+
+    def expire(self) -> None:
+        """Use no connection again that is open now: those at rest end at once, those at work when they are done."""
+        idle, self._idle = self._idle, []
+        self._epoch += 1
         for connection in idle:
-            await _close(connection)
+            connection.terminate()
 
     @contextlib.asynccontextmanager
-    async def connection(self, timeout_s: float) -> AsyncIterator[Connection]:
-        """One connection, in order of arrival. Unavailable when none came free in time."""
+    async def connection(self, timeout_s: float, *, slow: bool = False) -> AsyncIterator[Connection]:
+        """One connection, in order of arrival. Unavailable when none came free in time.
+
+        Slow callers hold at most half of them, so that the others always have some. OSError when the database is away.
+        """
         acquire_s = max(min(timeout_s, self._settings.acquire_s), 0.001)
-        if self._free.locked():
-            await self._wait_for_turn(acquire_s)
-        else:
-            await self._free.acquire()  # at once: nobody is before us
-        connection = None
+        await self._take_turn(acquire_s, slow=slow)
+        connection, epoch = None, self._epoch
         try:
             connection = self._take_idle() or await self._connect(acquire_s)
             yield connection
+            self._away = False
         except BaseException as error:
-            # After an error of the server or of a method the session is in order. After anything else it may still be
-            # busy, or its server may have stopped answering: waiting for it would hold this place among the others.
-            if connection is not None and not isinstance(error, asyncpg.PostgresError | RemoteError):
-                connection.terminate()
+            if self._is_lost(connection, error):
+                raise ConnectionError("the connection to PostgreSQL was lost") from error
             raise
         finally:
             if connection is not None and not connection.is_closed():
-                self._idle.append(connection)
-            self._free.release()
+                if epoch == self._epoch:
+                    self._idle.append(connection)
+                else:
+                    connection.terminate()
+            self._give_turn_back(slow=slow)
 
-    async def _wait_for_turn(self, timeout_s: float) -> None:
+    async def _take_turn(self, timeout_s: float, *, slow: bool) -> None:
+        if slow:
+            await self._wait_for(self._slow, timeout_s)
+        try:
+            if self._free.locked():
+                await self._wait_for(self._free, timeout_s)
+            else:
+                await self._free.acquire()  # at once: nobody is before us
+        except BaseException:
+            if slow:
+                self._slow.release()
+            raise
+
+    def _give_turn_back(self, *, slow: bool) -> None:
+        self._free.release()
+        if slow:
+            self._slow.release()
+
+    async def _wait_for(self, turns: asyncio.Semaphore, timeout_s: float) -> None:
         try:
             async with asyncio.timeout(timeout_s):
-                await self._free.acquire()
+                await turns.acquire()
         except TimeoutError:
+            if self._away:  # it is not that too much is asked: who waits on may be served
+                raise ConnectionError("PostgreSQL does not answer") from None
+            size = self._settings.pool_size
+            busy = f"all {size}" if turns is self._free else f"those of {size} that slow methods may take"
             raise Unavailable(
                 f"no database connection came free in {timeout_s:.1f} s (ROWCALL_ACQUIRE_S);"
-                f" all {self._settings.pool_size} are busy (ROWCALL_POOL_SIZE)",
+                f" {busy} are busy (ROWCALL_POOL_SIZE)",
                 {"limit": self._settings.acquire_s},
             ) from None
 
@@ -89,84 +123,59 @@ class Database:
         return None
 
     async def _connect(self, timeout_s: float) -> Connection:
-        settings = self._settings
+        """A new connection. ConnectionError whatever is in the way: while a worker serves, that passes."""
         try:
-            connection = await asyncpg.connect(
-                settings.postgres_url.get_secret_value(),
-                timeout=timeout_s,
-                statement_cache_size=1024,
-                max_cached_statement_lifetime=0,
-                max_cacheable_statement_size=64 << 10,
-                command_timeout=settings.statement_s,
-                server_settings={
-                    "application_name": "rowcall worker",
-                    "timezone": "UTC",
-                    "statement_timeout": str(int(settings.statement_s * 1000)),
-                    "lock_timeout": str(int(settings.lock_s * 1000)),
-                    "idle_in_transaction_session_timeout": "10000",
-                },
-            )
-        except TimeoutError:
-            raise ConnectionError(f"PostgreSQL did not answer in {timeout_s:.1f} s") from None
-        await _prepare_connection(connection)
-        return connection
+            return await connect(self._settings, timeout_s)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+            raise ConnectionError(f"PostgreSQL takes no connection now: {error}") from error
 
-    async def fetch(self, sql: str, rows: Sequence[Sequence[object]], *, timeout_s: float) -> list[Row]:
+    def _is_lost(self, connection: Connection | None, error: BaseException) -> bool:
+        """Learn from an error; whether it is no more than the driver's words for a connection that is gone.
+
+        After an error of the server or of a method the session is in order. After anything else it may still be busy,
+        or its server may have stopped answering: waiting for it would hold this place among the others.
+        """
+        if isinstance(error, TimeoutError | OSError):
+            self._away = True
+        if connection is None:
+            return False
+        closed = connection.is_closed()
+        if not isinstance(error, asyncpg.PostgresError | RemoteError):
+            connection.terminate()
+        elif isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            self.expire()  # a primary no longer: the others lead to the same server
+        elif is_schema_change(error):
+            log.warning("the schema is not the one that this worker was started with", error=str(error))
+        return closed and isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError)
+
+    async def fetch(
+        self, sql: str, rows: Sequence[Sequence[object]], *, timeout_s: float, slow: bool = False
+    ) -> list[Row]:
         """Run one statement once for every row of arguments: one round trip, one transaction.
 
         After DDL the driver prepares anew, and goes through the rows twice.
         """
-        async with self.connection(timeout_s) as connection:
+        async with self.connection(timeout_s, slow=slow) as connection:
             return await connection.fetchmany(sql, rows, timeout=max(timeout_s, 0.001))
 
     @contextlib.asynccontextmanager
-    async def session(self, statements: Mapping[str, Statement], expires_at: float) -> AsyncIterator[Session]:
+    async def session(
+        self, statements: Mapping[str, Statement], expires_at: float, *, slow: bool = False
+    ) -> AsyncIterator[Session]:
         """What a read story works with."""
-        async with self.connection(expires_at - time.time()) as connection:
+        async with self.connection(expires_at - time.time(), slow=slow) as connection:
             yield Session(connection, statements, expires_at)
 
     @contextlib.asynccontextmanager
-    async def transaction(self, statements: Mapping[str, Statement], expires_at: float) -> AsyncIterator[Transaction]:
+    async def transaction(
+        self, statements: Mapping[str, Statement], expires_at: float, *, slow: bool = False
+    ) -> AsyncIterator[Transaction]:
         """What a write story works with; commits on leaving, unless an error leaves."""
-        async with self.connection(expires_at - time.time()) as connection:
+        async with self.connection(expires_at - time.time(), slow=slow) as connection:
             reached("K3")
-            async with connection.transaction():
+            async with transaction_of(connection, expires_at):
                 yield Transaction(connection, statements, expires_at, self._settings.prefix)
                 reached("K6", sending=True)
-
-
-@contextlib.asynccontextmanager
-async def direct_connection(
-    settings: WorkerSettings, name: str, *, statement_s: float, **options: str
-) -> AsyncIterator[Connection]:
-    """A connection beside the pool and past a pooler, for what needs a session of its own.
-
-    `options` are PostgreSQL's settings of the session.
-    """
-    connection = await asyncpg.connect(
-        settings.direct_url,
-        timeout=CONNECT_S,
-        command_timeout=statement_s,
-        server_settings={"application_name": name, "timezone": "UTC", **options},
-    )
-    try:
-        yield connection
-    finally:
-        await _close(connection)
-
-
-async def _close(connection: Connection) -> None:
-    try:
-        await connection.close(timeout=CLOSE_S)
-    except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-        connection.terminate()
-
-
-async def _prepare_connection(connection: Connection) -> None:
-    """JSON goes in as it is and comes out as Python values."""
-    await connection.set_type_codec(
-        "jsonb", schema="pg_catalog", encoder=lambda value: to_json(value).decode(), decoder=from_json, format="text"
-    )
 
 
 _adapters: dict[Any, TypeAdapter[Any]] = {}
@@ -261,7 +270,7 @@ class Transaction(Session):
         """What fails inside is undone, events too; the transaction goes on."""
         known = len(self.events)
         try:
-            async with self._connection.transaction():
+            async with transaction_of(self._connection, self._expires_at):
                 yield
         except BaseException:
             del self.events[known:]

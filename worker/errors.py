@@ -36,13 +36,26 @@ TRANSIENT_STATES = frozenset(
         "40001",  # serialization failure
         "40P01",  # deadlock
         "55P03",  # lock not available
-        "57P01",  # admin shutdown
-        "57P02",  # crash shutdown
-        "57P03",  # cannot connect now
-        "53300",  # too many connections
+        "25P03",  # idle in a transaction for too long: this worker stood still
         "25006",  # read-only: the connection points at a standby
     }
 )
+TRANSIENT_CLASSES = (
+    "08",  # connection
+    "53",  # short of disk, memory or connections
+    "57P",  # shutting down, starting up
+    "58",  # the system around the server: input and output
+    "XX",  # the server itself, as when an object goes in the middle of its use
+)
+SCHEMA_STATES = frozenset(
+    {
+        "42703",  # undefined column
+        "42704",  # undefined type
+        "42883",  # undefined function
+        "42P01",  # undefined table
+    }
+)
+"""Every statement was prepared when the worker started, so it knew all of these then."""
 VALUE_STATES = frozenset(
     {
         "22001",  # text longer than its column
@@ -67,11 +80,12 @@ def judge(error: BaseException) -> RemoteError | Verdict:
     if isinstance(error, asyncpg.QueryCanceledError):
         # The server's own word: it is undone, and would only be cancelled again.
         return Unavailable("the database cancelled a statement, most likely for ROWCALL_STATEMENT_S; nothing changed")
+    if is_schema_change(error):
+        return Unavailable("the database's schema has changed; workers of another version may serve this call")
     if isinstance(error, asyncpg.PostgresError):
         return _judge_state(error)
-    if isinstance(error, asyncpg.InterfaceError):
-        return Verdict.TRANSIENT if "closed" in str(error) else Verdict.BUG
-    return Verdict.TRANSIENT if isinstance(error, OSError) else Verdict.BUG
+    # A lost connection is an OSError: ``Database`` looks at the connection, the driver's words for it are many.
+    return Verdict.TRANSIENT if isinstance(error, OSError | asyncpg.OutdatedSchemaCacheError) else Verdict.BUG
 
 
 def _judge_state(error: asyncpg.PostgresError) -> RemoteError | Verdict:
@@ -87,7 +101,7 @@ def _judge_state(error: asyncpg.PostgresError) -> RemoteError | Verdict:
     if is_receipt_conflict(error):
         return Verdict.REPEAT
     stale_plan = isinstance(error, asyncpg.InvalidCachedStatementError)  # DDL came between
-    if stale_plan or state in TRANSIENT_STATES or state.startswith("08"):
+    if stale_plan or state in TRANSIENT_STATES or state.startswith(TRANSIENT_CLASSES):
         return Verdict.TRANSIENT
     # The driver says DataError of what it cannot write: of a value, which is input, or of a type, which is a bug.
     unwritable = isinstance(error, asyncpg.DataError) and isinstance(error.__cause__, ValueError | OverflowError)
@@ -105,6 +119,11 @@ def is_receipt_conflict(error: BaseException) -> bool:
         and error.schema_name == "rowcall"
         and (error.table_name or "").startswith("receipts")
     )
+
+
+def is_schema_change(error: BaseException) -> bool:
+    """Whether something is missing that was there when this worker started."""
+    return isinstance(error, asyncpg.PostgresError) and error.sqlstate in SCHEMA_STATES
 
 
 def is_lock_timeout(error: BaseException) -> bool:

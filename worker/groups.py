@@ -21,7 +21,7 @@ from rpc_client.errors import Unavailable
 from rpc_client.wire import MAX_CALLS, MAX_PARCEL_BYTES
 from worker.calls import Outcome
 from worker.crash_points import reached
-from worker.errors import Verdict, judge
+from worker.errors import Verdict, is_schema_change, judge
 
 if TYPE_CHECKING:
     from worker.calls import Answer, Call
@@ -162,7 +162,7 @@ class MethodQueue:
 
     async def _divide(self, calls: Sequence[Call], error: Exception) -> None:
         """Find whose fault it was. What is no member's fault is tried again by each alone, as its own time allows."""
-        if len(calls) == 1 or isinstance(error, Unavailable):
+        if len(calls) == 1 or isinstance(error, Unavailable) or is_schema_change(error):
             self._failed += len(calls) == 1
             for call in calls:
                 call.result = error

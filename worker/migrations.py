@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from worker.database import Connection, direct_connection
+from worker.connections import Connection, direct_connection
 from worker.receipts import keep_partitions
 from worker.statements import read_statements, sql_root
 

@@ -25,7 +25,7 @@ from worker import topology
 from worker.arrivals import Arrivals
 from worker.consumer import Delivery, never
 from worker.desk.store import KeptLetter, keep
-from worker.errors import Verdict, judge
+from worker.errors import Verdict, is_schema_change, judge
 from worker.keys import KeyRing, UnreadableError
 
 if TYPE_CHECKING:
@@ -235,7 +235,10 @@ def _has_room(parcels: list[Parcel]) -> bool:
 
 def _passes(error: Exception) -> bool:
     found = judge(error)
-    return isinstance(found, Unavailable) or found in {Verdict.TRANSIENT, Verdict.TIMEOUT}
+    return (isinstance(found, Unavailable) and not is_schema_change(error)) or found in {
+        Verdict.TRANSIENT,
+        Verdict.TIMEOUT,
+    }
 
 
 def _is_its_own_fault(error: Exception) -> bool:

@@ -28,7 +28,7 @@ from worker.admission import Admission, Refused, check_envelope
 from worker.answers import business_error
 from worker.calls import UUID_SHAPE, Call, Origin, Outcome, Result
 from worker.dead_letters import DeadLetter, error_text, traceback_text
-from worker.errors import Verdict, judge
+from worker.errors import Verdict, is_schema_change, judge
 from worker.groups import Groups, run_alone
 from worker.logs import log_calls
 from worker.receipts import Receipts
@@ -254,7 +254,7 @@ class Pipeline:
         if verdict in {Verdict.TIMEOUT, Verdict.TRANSIENT}:
             call.maybe_repeat = call.answer.method.lane == "write"
             return None
-        if call.maybe_repeat and isinstance(error, Unavailable):
+        if call.maybe_repeat and (isinstance(error, Unavailable) or is_schema_change(error)):
             return None  # nothing can be learnt of it now; while it has time, that may change
         return await self._ruled_out(call, verdict) if isinstance(verdict, RemoteError) else error
 

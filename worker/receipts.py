@@ -14,7 +14,8 @@ import structlog
 from rpc_client.errors import Conflict, IdempotencyKeyReused, Reason
 from rpc_client.wire import encode_error
 from worker.calls import OTHER_IDS_DAY, Call, Outcome
-from worker.database import Connection, Database, Row
+from worker.connections import Connection
+from worker.database import Database, Row
 from worker.statements import Statement
 
 LOOKUP_S = 2.0

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 import structlog
 from redis.exceptions import RedisError
 
+from worker.connections import Connection, direct_connection
 from worker.copying import LAG_S, Copying, HaltedError, MovedOnError, Watch
-from worker.database import Connection, Database, direct_connection
+from worker.database import Database
 from worker.stream import Stream
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from uuid_utils import uuid7
 from rpc_client.arguments import sorted_json
 from rpc_client.wire import encode_call
 from worker.calls import hash_arguments
-from worker.database import _prepare_connection
+from worker.connections import prepare_connection
 from worker.desk.store import KeptLetter, keep
 from worker.keys import key_ring
 from worker.settings import WorkerSettings
@@ -52,7 +52,7 @@ async def lay(settings: WorkerSettings, *letters: KeptLetter) -> list[int]:
     """Keep these letters; their numbers, in this order."""
     connection = await asyncpg.connect(settings.postgres_url.get_secret_value())
     try:
-        await _prepare_connection(connection)
+        await prepare_connection(connection)
         statements = read_statements("rowcall", sql_root() / "rowcall")
         await keep(connection, statements, key_ring(settings), letters)
         rows = await connection.fetch("select number, id, caller from rowcall.dead_letters")

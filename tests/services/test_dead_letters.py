@@ -53,13 +53,13 @@ async def vault(settings: WorkerSettings, postgres_url: str) -> AsyncIterator[Lo
 
 @pytest.mark.parametrize("reply_to", [TOLD, UNTOLD], ids=["told", "untold"])
 async def test_a_bug_is_internal(local: LocalWorker, sql, reply_to):
-    await sql.execute("alter table accounts.entries rename column note to remark")
+    await sql.execute("alter table accounts.entries alter column balance type boolean using balance > 0")
     line = deposit()
 
     answered = await answer(local, line, reply_to)
 
     assert kept(answered) == [("internal", line, orjson.loads(line)["id"])]
-    assert answered.dead[0].error.startswith("UndefinedColumnError: ")
+    assert answered.dead[0].error.startswith("DatatypeMismatchError: ")
     assert "answers.py" in answered.dead[0].traceback
 
 

@@ -107,10 +107,10 @@ async def test_a_repeat_waits_for_a_connection_as_long_as_it_has_time(narrow):
 
 async def test_a_repeat_that_meets_a_bug_says_that_it_may_have_run_and_can_be_replayed(pipeline, account, sql):
     request_id = uuid4()
-    await sql.execute("alter table accounts.entries rename column note to remark")
+    await sql.execute("alter table accounts.entries alter column balance type boolean using balance > 0")
 
     met = await answered(pipeline, line(request_id))
-    await sql.execute("alter table accounts.entries rename column remark to note")
+    await sql.execute("alter table accounts.entries alter column balance type bigint using 0")
 
     reply = decode_reply(met.replies[0])
     assert (reply["error"], "whether the call ran before is not known" in reply["message"]) == ("InternalError", True)

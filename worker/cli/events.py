@@ -12,8 +12,8 @@ from pydantic_core import to_json
 from rpc_client import ClientSettings
 from rpc_client.events import Event, Gap, subscribe
 from worker.cli.console import err, fail, out, run
+from worker.connections import direct_connection
 from worker.copying import begin_generation
-from worker.database import direct_connection
 from worker.settings import WorkerSettings
 from worker.statements import read_statements, sql_root
 from worker.stream import Stream

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from rpc_client import wire
 from worker.calls import Call, Outcome
-from worker.database import Connection, Database
+from worker.connections import Connection
+from worker.database import Database
 from worker.desk.planning import Sendable, replayed
 from worker.desk.records import Step
 from worker.pipeline import Answered, Pipeline
@@ -26,9 +27,9 @@ class RolledBack(Database):
     """
 
     @contextlib.asynccontextmanager
-    async def connection(self, timeout_s: float) -> AsyncIterator[Connection]:
+    async def connection(self, timeout_s: float, *, slow: bool = False) -> AsyncIterator[Connection]:
         """One connection, in order of arrival. Unavailable when none came free in time."""
-        async with super().connection(timeout_s) as connection:
+        async with super().connection(timeout_s, slow=slow) as connection:
             transaction = connection.transaction()
             await transaction.start()
             try:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 from uuid import UUID
 
-from worker.database import Connection, Database, Row
+from worker.connections import Connection
+from worker.database import Database, Row
 from worker.desk.records import Deed, DeskError, Filter, Group, Letter
 from worker.receipts import FENCE, FENCED
 from worker.statements import Statement

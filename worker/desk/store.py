@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from worker.database import Connection
+from worker.connections import Connection
 from worker.keys import KeyRing
 from worker.receipts import FENCE
 from worker.statements import Statement

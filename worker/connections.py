@@ -1,0 +1,165 @@
+"""One connection: made, begun, undone and ended so that neither a dead link nor a dead worker holds anybody up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+from pydantic_core import from_json, to_json
+
+if TYPE_CHECKING:
+    from worker.settings import WorkerSettings
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+CONNECT_S = 10.0
+CLOSE_S = 5.0
+END_S = 2.0
+"""A commit gets at least so long, whatever the deadline: its answer tells what is known. A rollback gets no longer."""
+SILENT_S = 5
+"""A link on which nothing is acknowledged for so long is given up, and its calls go to another."""
+WORKERS = {"application_name": "rowcall worker", "idle_in_transaction_session_timeout": "10000"}
+MINDFUL = {
+    # A worker that is gone, or has given up on a statement, frees its locks and its place within a second.
+    "client_connection_check_interval": "1000",
+    # One whose network is gone does within a minute; the system's own two hours would fill the server.
+    "tcp_keepalives_idle": "30",
+    "tcp_keepalives_interval": "10",
+    "tcp_keepalives_count": "3",
+}
+"""How a session notices that its client has gone."""
+
+
+class WatchedConnection(asyncpg.Connection):
+    """A connection that ends by itself when nothing comes through any more.
+
+    Without this the system sends again for a quarter of an hour; and after a long outage it pauses as long again.
+    """
+
+    def __init__(self, protocol: Any, transport: Any, *rest: Any) -> None:
+        super().__init__(protocol, transport, *rest)
+        _give_up_early(transport.get_extra_info("socket"))
+
+
+def _give_up_early(link: socket.socket) -> None:
+    if link.family not in {socket.AF_INET, socket.AF_INET6} or not hasattr(socket, "TCP_USER_TIMEOUT"):
+        return  # a local socket needs none of it, and only Linux has it
+    with socket.socket(fileno=os.dup(link.fileno())) as same:  # uvloop's own object takes no options
+        same.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        same.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 2)
+        same.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+        same.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENT_S * 1000)
+
+
+async def connect(settings: WorkerSettings, timeout_s: float) -> Connection:
+    """A connection of the pool. ConnectionError where none is made in time; what PostgreSQL says, where it refuses."""
+    url = settings.postgres_url.get_secret_value()
+    connection: Connection | None = None
+    try:
+        async with asyncio.timeout(timeout_s):
+            connection = await asyncpg.connect(
+                url,
+                timeout=timeout_s,
+                connection_class=cast("Any", WatchedConnection),
+                statement_cache_size=1024,
+                max_cached_statement_lifetime=0,
+                max_cacheable_statement_size=64 << 10,
+                command_timeout=settings.statement_s,
+                target_session_attrs=_wanted(url),
+                server_settings={
+                    **WORKERS,
+                    **MINDFUL,
+                    "timezone": "UTC",
+                    "statement_timeout": str(int(settings.statement_s * 1000)),
+                    "lock_timeout": str(int(settings.lock_s * 1000)),
+                },
+            )
+            await prepare_connection(connection)
+    except BaseException as error:
+        if connection is not None:
+            connection.terminate()
+        if isinstance(error, TimeoutError):
+            raise ConnectionError(f"PostgreSQL did not answer in {timeout_s:.1f} s") from None
+        raise
+    return connection
+
+
+def _wanted(url: str) -> Any:
+    """A server that takes writes, unless somebody said otherwise: a former primary goes on answering, of the past."""
+    told = "target_session_attrs" in parse_qs(urlsplit(url).query) or "PGTARGETSESSIONATTRS" in os.environ
+    return None if told else "read-write"
+
+
+async def prepare_connection(connection: Connection) -> None:
+    """JSON goes in as it is and comes out as Python values."""
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=lambda value: to_json(value).decode(), decoder=from_json, format="text"
+    )
+
+
+@contextlib.asynccontextmanager
+async def transaction_of(connection: Connection, expires_at: float) -> AsyncIterator[None]:
+    """A transaction, or a savepoint within one, that waits for nobody who is gone.
+
+    The driver's own would wait for as long as a statement may take: to begin, to commit, and after an error to undo on
+    the very connection that failed.
+    """
+    transaction = connection.transaction()
+    async with asyncio.timeout(max(expires_at - time.time(), 0.001)):
+        await transaction.start()
+    try:
+        yield
+    except BaseException as error:
+        await _undo(connection, transaction, error)
+        raise
+    async with asyncio.timeout(max(expires_at - time.time(), END_S)):
+        await transaction.commit()
+
+
+async def _undo(connection: Connection, transaction: asyncpg.transaction.Transaction, error: BaseException) -> None:
+    """Roll back where the connection still is of use; it ends otherwise, and that undoes all the same."""
+    if isinstance(error, TimeoutError | OSError | asyncio.CancelledError):
+        connection.terminate()
+    elif not connection.is_closed():
+        try:
+            async with asyncio.timeout(END_S):
+                await transaction.rollback()
+        except BaseException:
+            connection.terminate()
+            raise
+
+
+@contextlib.asynccontextmanager
+async def direct_connection(
+    settings: WorkerSettings, name: str, *, statement_s: float, **options: str
+) -> AsyncIterator[Connection]:
+    """A connection beside the pool and past a pooler, for what needs a session of its own.
+
+    `options` are PostgreSQL's settings of the session.
+    """
+    connection: Connection = await asyncpg.connect(
+        settings.direct_url,
+        timeout=CONNECT_S,
+        connection_class=cast("Any", WatchedConnection),
+        command_timeout=statement_s,
+        server_settings={**MINDFUL, "application_name": name, "timezone": "UTC", **options},
+    )
+    try:
+        yield connection
+    finally:
+        await close(connection)
+
+
+async def close(connection: Connection) -> None:
+    """Say good-bye, if the server listens."""
+    try:
+        await connection.close(timeout=CLOSE_S)
+    except (TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection.terminate()
