@@ -26,6 +26,8 @@ class Pending:
     """Nobody waits for its outcome: it travels without a reply address, and the broker's confirmation is its reply."""
     attempt: int = 0
     issued_at: float = field(default_factory=time.monotonic)
+    ahead_s: float = 0.0
+    """How far ahead of ours the clock was taken to be by which its deadline travelled last."""
     reply: asyncio.Future[wire.Reply] = field(init=False)
     """Made by whatever carries it: the call itself may be made in another thread."""
 
@@ -39,9 +41,10 @@ class Pending:
         if not self.reply.done():
             self.reply.set_result(wire.Reply(self.id, b"null", None))
 
-    def line(self) -> bytes:
-        """Itself as it travels now: its deadline by the clock that is set everywhere."""
-        deadline_ms = int((time.time() + self.left_s) * 1000)
+    def line(self, ahead_s: float = 0.0) -> bytes:
+        """Itself as it travels now: its deadline by the clock that is set everywhere, so far ahead of ours."""
+        self.ahead_s = ahead_s
+        deadline_ms = int((time.time() + ahead_s + self.left_s) * 1000)
         return wire.encode_call(self.id, self.method, self.arguments, deadline_ms, self.attempt)
 
 

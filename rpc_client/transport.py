@@ -19,6 +19,7 @@ from uuid import uuid4
 import aiormq.exceptions
 
 from rpc_client import wire
+from rpc_client.clocks import Clock
 from rpc_client.connection import LOOK_TIMEOUT_S, Link, open_channel
 from rpc_client.deadlines import Consumers, Deadlines
 from rpc_client.errors import Disconnected, IdempotencyKeyReused, OutcomeUnknown, Unroutable, leave_behind
@@ -57,6 +58,7 @@ class Transport:
         """What the broker has neither taken nor refused yet, by the number of its publish on this channel."""
         self._reply_to = ""
         self._caller = settings.caller
+        self._clock = Clock()
         self._link = Link(
             settings.amqp_urls, name="rowcall client", heartbeat_s=settings.heartbeat_s, on_up=self._on_up
         )
@@ -203,7 +205,7 @@ class Transport:
             message_id=f"{self._reply_to}/{self._published}",
             user_id=self._caller,
         )
-        body = b"\n".join([call.line() for call in calls])
+        body = b"\n".join([call.line(self._clock.ahead_s) for call in calls])
         try:
             self._link.socket.publish(
                 self._channel.number, self._names.requests, routing_key, properties, body, mandatory=True
@@ -236,7 +238,12 @@ class Transport:
                 log.exception("a reply that cannot be read was dropped")
                 continue
             call = self._pending.get(reply.id or "")
-            if call is not None and not call.reply.done():
+            if call is None or call.reply.done():
+                continue
+            if reply.error is not None and self._clock.explains(reply, call):
+                log.info("our clock is %.1f s behind the workers'; sending %s again", self._clock.ahead_s, call.method)
+                self._enqueue(call)
+            else:
                 call.reply.set_result(reply)
 
     def _on_returned(self, message: Message) -> None:

@@ -218,11 +218,15 @@ async def workers(settings: WorkerSettings, folder: Path) -> AsyncIterator[Start
     """Start worker processes; in the end they are stopped, and what they declared is deleted by name."""
     started: list[WorkerProcess] = []
 
-    async def start(**extra: str) -> WorkerProcess:
+    async def start(*before: str, **extra: str) -> WorkerProcess:
+        """A worker with more in its environment; `before` is what Python is told before it is told to be one."""
         log = folder / f"worker-{len(started)}.log"
         with log.open("w") as output:
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "worker", stderr=output, env={**environment(settings), **extra}, cwd=folder
+                *(sys.executable, *before, "-m", "worker"),
+                stderr=output,
+                env={**environment(settings), **extra},
+                cwd=folder,
             )
         worker = WorkerProcess(process, log)
         started.append(worker)

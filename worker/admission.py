@@ -18,6 +18,7 @@ from pydantic_core import from_json
 
 from rpc_client import wire
 from rpc_client.arguments import SHOWN, seems_doubled, sorted_json
+from rpc_client.clocks import Clock
 from rpc_client.contract import read_arguments
 from rpc_client.errors import InvalidRequest, Reason, RemoteError
 from worker.calls import OTHER_IDS_DAY, Call, day_of, hash_arguments, identify
@@ -51,9 +52,10 @@ class Refused:
 class Admission:
     """Everything that can be known of a call before it touches the database."""
 
-    def __init__(self, served: Served, settings: WorkerSettings) -> None:
+    def __init__(self, served: Served, settings: WorkerSettings, clock: Clock | None = None) -> None:
         self._served = served
         self._settings = settings
+        self._clock = clock or Clock()
         self._schemas: dict[str, type[BaseModel] | None] = {}
 
     def admit(self, lines: Sequence[bytes], origin: Origin, routing_key: str) -> list[Call | Refused]:
@@ -134,12 +136,12 @@ class Admission:
         origin: Origin,
     ) -> Call:
         write = answer.method.lane == "write"
-        days = self._settings.retention_days
+        days, ahead_s = self._settings.retention_days, self._clock.ahead_s
         return Call(
             line=line,
             answer=answer,
             id=request_id,
-            day=day_of(request_id, now=origin.received_at, retention_days=days) if write else OTHER_IDS_DAY,
+            day=day_of(request_id, now=origin.received_at + ahead_s, retention_days=days) if write else OTHER_IDS_DAY,
             shown_id=read.id or request_id,
             caller=origin.caller,
             arguments=arguments,
@@ -148,14 +150,17 @@ class Admission:
             maybe_repeat=write and (origin.redelivered or read.attempt > 1 or origin.replay is not None),
             replayed=origin.replay is not None,
             awaited=origin.reply_to is not None,
+            ahead_s=ahead_s,
         )
 
     def _expiry(self, deadline_ms: int | None, origin: Origin) -> float:
+        """When its time is up, by our clock. A sender whose clock is ahead gets no more than the broker was told."""
         if origin.replay is not None:
             deadline_ms = origin.replay.deadline_ms
         if deadline_ms is None:
             return origin.received_at + self._settings.default_deadline_s
-        return min(deadline_ms / 1000, origin.received_at + self._settings.max_deadline_s)
+        latest = origin.received_at + min(self._settings.max_deadline_s, origin.time_s)
+        return min(deadline_ms / 1000 - self._clock.ahead_s, latest)
 
 
 def check_envelope(body: bytes, content_type: str | None, encoding: str | None, settings: WorkerSettings) -> None:

@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from rpc_client.contract import Method, write_result
-from rpc_client.errors import ANYWHERE, NotFoundError, RemoteError, ResultTooLarge
+from rpc_client.errors import (
+    ANYWHERE,
+    DeadlineExceeded,
+    NotFoundError,
+    RemoteError,
+    ResultTooLarge,
+    Unavailable,
+)
 from rpc_client.wire import encode_error, encode_result
 from worker.calls import Call, Outcome, Result
 from worker.crash_points import departing, reached
@@ -176,3 +183,11 @@ def _bounded(method: Method[..., Any], text: str, max_bytes: int) -> str:
             {"bytes": size, "limit": max_bytes},
         )
     return text
+
+
+def expired(call: Call) -> RemoteError:
+    """What is to be said of a call whose time is up."""
+    if call.fences:  # a fence that was written unheard stands, and forbids whatever it was asked of
+        return Unavailable(f"whether {call.arguments['id']} is fenced could not be learnt in time; ask again")
+    told = "this replay of it is not known to have run" if call.replayed else "it did not and will not"
+    return DeadlineExceeded(f"{call.method} expired before it could run; {told}")

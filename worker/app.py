@@ -57,6 +57,7 @@ async def run(settings: WorkerSettings) -> None:
         async with (
             serve_health(settings, database, consumer, replies, relay),
             _background(_keep_partitions(settings, database, served)),
+            _background(database.keep_clock()),
             _background(mover.run()),
             _background(relay.run()),
         ):

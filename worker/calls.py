@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import time
 from collections.abc import Sequence
@@ -50,6 +51,8 @@ class Origin:
     message_id: str | None
     redelivered: bool
     received_at: float = field(default_factory=time.time)
+    time_s: float = math.inf
+    """How long the broker would keep the message: what it gives its calls at most, whatever clock their deadlines know."""
     replay: Replay | None = None
     """What its headers say, of a call that is replayed."""
 
@@ -69,11 +72,14 @@ class Call:
     arguments: dict[str, Any]
     args_hash: bytes
     expires_at: float
+    """By our clock."""
     maybe_repeat: bool
     replayed: bool = False
     """Whether an operator sent it again: its own caller was answered long ago."""
     awaited: bool = True
     """Whether somebody waits for its answer."""
+    ahead_s: float = 0.0
+    """How far ahead of ours the database's clock is."""
     result: Result | None = None
     """What it came to; None while it has not run."""
 
@@ -106,7 +112,7 @@ class Call:
             "_caller": self.caller,
             "_method": self.answer.method.name,
             "_args_hash": self.args_hash,
-            "_deadline": datetime.fromtimestamp(self.expires_at, UTC),
+            "_deadline": datetime.fromtimestamp(self.expires_at + self.ahead_s, UTC),
         }
 
 
@@ -183,7 +189,8 @@ def day_of(request_id: str, *, now: float, retention_days: int) -> date:
     if not now - retention_days * 86400 < made < now + EARLY_S:
         raise InvalidRequest(
             f"the time inside 'id' must lie within the last {retention_days} days (ROWCALL_RETENTION_DAYS):"
-            " what is older is forgotten, and a new call needs a new id",
+            " what is older is forgotten, and a new call needs a new id"
+            + (", made by a clock that is not ahead" if made >= now + EARLY_S else ""),
             {"reason": Reason.REQUEST_ID_DAY, "limit": retention_days},
         )
     return date.fromordinal(_EPOCH + int(made // 86400))

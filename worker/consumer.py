@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
@@ -71,6 +72,7 @@ class Delivery:
             correlation_id=known("correlation_id") or None,
             message_id=known("message_id") or None,
             redelivered=message.redelivered,
+            time_s=int(expiration) / 1000 if (expiration := known("expiration")) else math.inf,
         )
         return cls(
             body=message.body,

@@ -12,6 +12,7 @@ import asyncpg
 import structlog
 from pydantic import TypeAdapter
 
+from rpc_client.clocks import Clock
 from rpc_client.contract import EventData
 from rpc_client.errors import NotFoundError, RemoteError, Unavailable
 from worker.connections import CONNECT_S, Connection, close, connect, transaction_of
@@ -22,6 +23,9 @@ from worker.statements import Statement
 
 T = TypeVar("T")
 Row = asyncpg.Record
+
+CLOCK_EVERY_S = 5.0
+CLOCK = "select extract(epoch from clock_timestamp())::float8"
 
 log = structlog.get_logger("rowcall.database")
 
@@ -40,9 +44,11 @@ class Database:
         self._epoch = 0
         self._away = False
         """Whether the last that was heard of the database is that it does not answer."""
+        self.clock = Clock()
+        """Its own, compared with ours whenever a connection is made, and by `keep_clock`."""
 
     async def __aenter__(self) -> Self:
-        self._idle.append(await connect(self._settings, CONNECT_S))
+        self._idle.append(await self._open(CONNECT_S))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -125,9 +131,31 @@ class Database:
     async def _connect(self, timeout_s: float) -> Connection:
         """A new connection. ConnectionError whatever is in the way: while a worker serves, that passes."""
         try:
-            return await connect(self._settings, timeout_s)
+            return await self._open(timeout_s)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
             raise ConnectionError(f"PostgreSQL takes no connection now: {error}") from error
+
+    async def _open(self, timeout_s: float) -> Connection:
+        connection = await connect(self._settings, timeout_s)
+        try:
+            await self._compare_clocks(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+    async def keep_clock(self) -> None:
+        """Compare clocks again and again: either may be set meanwhile."""
+        while True:
+            await asyncio.sleep(CLOCK_EVERY_S)
+            with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable):
+                async with self.connection(self._settings.acquire_s) as connection:
+                    await self._compare_clocks(connection)
+
+    async def _compare_clocks(self, connection: Connection) -> None:
+        asked_at = time.time()
+        told = await connection.fetchval(CLOCK, timeout=self._settings.acquire_s)
+        self.clock.compare(told, asked_at, time.time())
 
     def _is_lost(self, connection: Connection | None, error: BaseException) -> bool:
         """Learn from an error; whether it is no more than the driver's words for a connection that is gone.

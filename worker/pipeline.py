@@ -16,6 +16,7 @@ import structlog
 from pydantic_core import from_json
 
 from rpc_client import wire
+from rpc_client.clocks import NOW
 from rpc_client.errors import (
     DeadlineExceeded,
     InternalError,
@@ -25,7 +26,7 @@ from rpc_client.errors import (
     Unavailable,
 )
 from worker.admission import Admission, Refused, check_envelope
-from worker.answers import business_error
+from worker.answers import business_error, expired
 from worker.calls import UUID_SHAPE, Call, Origin, Outcome, Result
 from worker.dead_letters import DeadLetter, error_text, traceback_text
 from worker.errors import Verdict, is_schema_change, judge
@@ -63,7 +64,7 @@ class Pipeline:
         self._settings = settings
         self._receipts = Receipts(database, served.statements)
         self._groups = Groups(database)
-        self._admission = Admission(served, settings)
+        self._admission = Admission(served, settings, database.clock)
 
     async def answer(self, body: bytes, origin: Origin, routing_key: str) -> Answered:
         """Answer every call of a message."""
@@ -127,6 +128,8 @@ class Pipeline:
         if isinstance(result, Outcome):
             return wire.encode_reply(slot.shown_id, result.text)
         if isinstance(result, RemoteError):
+            if isinstance(result, DeadlineExceeded):
+                result.details[NOW] = int(self._database.clock.now() * 1000)
             if isinstance(result, Unavailable) and isinstance(slot, Call) and slot.maybe_repeat:
                 dead.append(self._letter(slot, "exhausted", result))
             return wire.encode_reply(slot.shown_id, wire.encode_error(result))
@@ -222,7 +225,7 @@ class Pipeline:
                 if found is not None:
                     call.result = found if isinstance(found, Outcome) else await self._settle(call, found)
                 if call.result is None and call.left_s <= 0:
-                    call.result = await self._ruled_out(call, _expired(call))
+                    call.result = await self._ruled_out(call, expired(call))
                 if isinstance(call.result, Outcome) and (call.maybe_repeat or isinstance(found, Outcome)):
                     self._announcer.announce(call, call.result)
                 if call.result is not None:
@@ -273,14 +276,6 @@ class Pipeline:
             log.warning("an outcome could not be looked up", method=call.method, id=call.shown_id, error=repr(error))
             return Unavailable(f"whether {call.method} ran could not be looked up: the database is away or busy")
         return answer if stored is None else stored.answer_to(call)
-
-
-def _expired(call: Call) -> RemoteError:
-    """What is to be said of a call whose time is up."""
-    if call.fences:  # a fence that was written unheard stands, and forbids whatever it was asked of
-        return Unavailable(f"whether {call.arguments['id']} is fenced could not be learnt in time; ask again")
-    told = "this replay of it is not known to have run" if call.replayed else "it did not and will not"
-    return DeadlineExceeded(f"{call.method} expired before it could run; {told}")
 
 
 def refused(body: bytes, origin: Origin, error: RemoteError) -> Answered:

@@ -14,6 +14,7 @@ import aiormq.exceptions
 from pamqp.commands import Basic
 
 from rpc_client import wire
+from rpc_client.clocks import Clock
 from rpc_client.connection import CONNECT_TIMEOUT_S, loss_as_error, open_channel
 from worker.desk.records import DeskError
 from worker.desk.shelf import Kept
@@ -36,8 +37,9 @@ class Unheard(Exception):
 class Courier:
     """One connection with a reply queue of its own. When it is lost, so is the run that uses it: begin it again."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
+    def __init__(self, settings: WorkerSettings, clock: Clock) -> None:
         self._settings = settings
+        self._clock = clock
         self._names = wire.Names(settings.prefix)
         self._reply_to = self._names.replies(uuid4())
         self._waiting: dict[str, asyncio.Future[wire.Reply | None]] = {}
@@ -98,7 +100,7 @@ class Courier:
         return reply
 
     def _properties(self, kept: Kept, run_id: UUID, timeout_s: float) -> Basic.Properties:
-        deadline_ms = int((time.time() + timeout_s) * 1000)
+        deadline_ms = int((self._clock.now() + timeout_s) * 1000)
         return Basic.Properties(
             content_type="application/json",
             reply_to=self._reply_to,

@@ -146,7 +146,7 @@ class Desk:
         """
         pace = Pace(rate, canary, stop_on_failures, timeout_s, self._settings.max_replays)
         numbers = await self.find(wanted)
-        async with Courier(self._settings) as courier:
+        async with Courier(self._settings, self._database.clock) as courier:
             return await Replays(self._shelf, self._planner, courier, pace).run(numbers, progress)
 
     async def discard(self, wanted: Filter, why: str = "") -> Sequence[int]:
@@ -196,7 +196,7 @@ class Desk:
     async def unmoved(self) -> int:
         """How many messages wait in the queue of dead letters for a worker to bring them here."""
         with contextlib.suppress(DeskError):  # where no worker has ever served, none waits
-            async with Courier(self._settings) as courier:
+            async with Courier(self._settings, self._database.clock) as courier:
                 return await courier.waiting_letters()
         return 0
 

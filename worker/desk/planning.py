@@ -11,6 +11,7 @@ from uuid import UUID
 
 from uuid_utils import uuid7
 
+from rpc_client.clocks import Clock
 from rpc_client.contract import Method
 from rpc_client.errors import InvalidRequest, Reason
 from worker.admission import Admission, Refused
@@ -94,7 +95,7 @@ class Planner:
 
     def admitted(self, kept: Kept, line: bytes, run_id: UUID) -> Call | Refused:
         """This line as a worker would read it, in the place of the letter's own."""
-        origin = replayed(kept.letter.caller, run_id, self._settings.timeout_s)
+        origin = replayed(kept.letter.caller, run_id, self._settings.timeout_s, Clock())
         try:
             (slot,) = self._admission.admit([line], origin, kept.routing_key)
         except InvalidRequest as error:
@@ -110,9 +111,9 @@ class Planner:
         return not oldest < made < now + EARLY_S
 
 
-def replayed(caller: str, run_id: UUID, timeout_s: float) -> Origin:
-    """Where a replay comes from that begins now, as a worker sees it."""
-    deadline_ms = int((time.time() + timeout_s) * 1000)
+def replayed(caller: str, run_id: UUID, timeout_s: float, clock: Clock) -> Origin:
+    """Where a replay comes from that begins now, as a worker with this clock sees it."""
+    deadline_ms = int((clock.now() + timeout_s) * 1000)
     return Origin(caller, "desk", None, None, redelivered=False, replay=Replay(deadline_ms, str(run_id)))
 
 

@@ -45,6 +45,7 @@ class Rehearsal:
 
     def __init__(self, served: Served, database: RolledBack, settings: WorkerSettings) -> None:
         self._settings = settings
+        self._clock = database.clock
         self._pipeline = Pipeline(served, database, self, settings)
 
     def announce(self, call: Call, outcome: Outcome) -> None:
@@ -53,7 +54,7 @@ class Rehearsal:
     async def run(self, step: Step, sendable: Sendable, timeout_s: float) -> Step:
         """What a replay of this letter would come to."""
         kept = sendable.kept
-        origin = replayed(kept.letter.caller, sendable.run_id, timeout_s)
+        origin = replayed(kept.letter.caller, sendable.run_id, timeout_s, self._clock)
         answered = await self._pipeline.answer(sendable.line, origin, kept.routing_key)
         (line,) = answered.replies
         outcome, told = spoken(wire.read_reply(line))

@@ -1,0 +1,32 @@
+"""A client that is a process of its own: ``python -m tests.faults.caller CALLS ACCOUNT`` deposits a cent so often.
+
+It prints a JSON object: how often each answer came, how many messages were published for them, and the ids by answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import defaultdict
+
+import orjson
+
+from accounts import AsyncAccounts
+from rpc_client import AsyncClient, RPCError
+
+
+async def main(calls: int, account: str) -> None:
+    said = defaultdict(list)
+    async with AsyncClient() as client:
+        for _ in range(calls):
+            try:
+                await AsyncAccounts(client).deposit(account, 1)
+                said["done"].append(None)
+            except RPCError as error:
+                said[type(error).__name__].append({"id": error.request_id, "message": str(error)})
+        said["messages"] = client._transport._published
+    print(orjson.dumps(said).decode())
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
