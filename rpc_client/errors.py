@@ -152,7 +152,10 @@ class IdempotencyKeyReused(RemoteError):
 
 
 class DeadlineExceeded(RemoteError):
-    """The call expired before it could commit; it did not run and will not."""
+    """The call expired before it could commit; it did not run and will not.
+
+    ``details["now"]`` is the time then, by the clock that judged it, in milliseconds since 1970.
+    """
 
     status_code = 504
 

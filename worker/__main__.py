@@ -15,7 +15,7 @@ from rpc_client.connection import SetupRefusedError
 from worker.app import run
 from worker.crash_points import CrashPointsError, arm
 from worker.keys import KeysError
-from worker.logs import configure_logs
+from worker.logs import configure_logs, hold_standard_places
 from worker.migrations import MigrationError
 from worker.registry import RegistryError
 from worker.settings import WorkerSettings, explain
@@ -34,6 +34,7 @@ def main() -> int:
     )
     parser.add_argument("--reload", action="store_true", help="start anew whenever code changes; for development")
     options = parser.parse_args()
+    hold_standard_places()
     try:
         settings = WorkerSettings()
         configure_logs(settings)

@@ -52,7 +52,7 @@ class Origin:
     redelivered: bool
     received_at: float = field(default_factory=time.time)
     time_s: float = math.inf
-    """How long the broker would keep the message: what it gives its calls at most, whatever clock their deadlines know."""
+    """How long the broker would keep the message; its calls get no more, whatever their deadlines say."""
     replay: Replay | None = None
     """What its headers say, of a call that is replayed."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -26,6 +28,13 @@ _lines: LineBuffer | None = None
 """Where the lines of calls go straight; None while they go the general way."""
 
 
+def hold_standard_places() -> None:
+    """Fill closed ones of the descriptors 0 to 2, or sockets get them: libuv ends a process that closes such a one."""
+    while (taken := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(taken)
+
+
 def configure_logs(settings: WorkerSettings) -> None:
     """Send everything, the libraries' lines too, to standard error in one form."""
     global _lines  # noqa: PLW0603 - a process has one standard error
@@ -39,17 +48,18 @@ def configure_logs(settings: WorkerSettings) -> None:
     console = structlog.dev.ConsoleRenderer()
     as_text = console if settings.log_format == "console" else structlog.processors.JSONRenderer()
     as_bytes = structlog.processors.JSONRenderer(serializer=_dumps)
-    buffer = LineBuffer(sys.stderr.buffer)
+    stream = Stream(sys.stderr)
+    buffer = LineBuffer(stream)
     _lines = buffer if settings.log_format == "json" and level <= logging.INFO else None
     structlog.configure(
         processors=[*shared, console if settings.log_format == "console" else as_bytes],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+        logger_factory=structlog.PrintLoggerFactory(stream)  # type: ignore[arg-type]  # it writes and flushes
         if settings.log_format == "console"
         else structlog.BytesLoggerFactory(buffer),  # type: ignore[arg-type]  # it writes and flushes
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=as_text, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=level, force=True)
     quiet_drivers()
@@ -75,10 +85,29 @@ def quiet_drivers() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
+class Stream:
+    """Standard error, for as long as anybody takes it: that nobody does keeps no call from being answered."""
+
+    def __init__(self, file: IO[str] | None) -> None:
+        buffer = getattr(file, "buffer", None)
+        self._raw = getattr(buffer, "raw", buffer)  # so that nothing is kept which could not be written
+
+    def write(self, said: str | bytes) -> int:
+        """Write all of it, or as much as is taken."""
+        left = said.encode(errors="backslashreplace") if isinstance(said, str) else said
+        with contextlib.suppress(OSError, ValueError):  # the disk is full; the reader has gone; it is closed
+            while self._raw is not None and left and (taken := self._raw.write(left)):
+                left = left[taken:]
+        return len(said)
+
+    def flush(self) -> None:
+        """Nothing is kept."""
+
+
 class LineBuffer:
     """Writes lines a few milliseconds' worth at a time: a system call for each would cost as much as a call."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: Stream) -> None:
         self._file = file
         self._lines: list[bytes] = []
         self._scheduled = False
@@ -102,7 +131,6 @@ class LineBuffer:
         lines, self._lines, self._scheduled = self._lines, [], False
         if lines:
             self._file.write(b"".join(lines))
-            self._file.flush()
 
 
 def _dumps(fields: dict[str, Any], default: Any, **_: Any) -> bytes:

@@ -25,7 +25,7 @@ async def main(calls: int, account: str) -> None:
             except RPCError as error:
                 said[type(error).__name__].append({"id": error.request_id, "message": str(error)})
         said["messages"] = client._transport._published
-    print(orjson.dumps(said).decode())
+    sys.stdout.buffer.write(orjson.dumps(said))
 
 
 if __name__ == "__main__":
