@@ -64,7 +64,10 @@ async def listen(pattern: str = "*", settings: ClientSettings | None = None) -> 
     """
     settings = settings or ClientSettings()
     connection: redis.Redis = redis.from_url(
-        settings.redis_url.get_secret_value(), socket_timeout=POLL_S + 5, health_check_interval=10
+        settings.redis_url.get_secret_value(),
+        socket_timeout=POLL_S + 5,
+        socket_connect_timeout=POLL_S + 5,
+        health_check_interval=10,
     )
     async with connection, connection.pubsub(ignore_subscribe_messages=True) as pubsub:
         await pubsub.psubscribe(f"{settings.prefix}/{pattern}")
