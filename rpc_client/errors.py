@@ -185,6 +185,7 @@ class ResultTooLarge(RemoteError):
 class InternalError(RemoteError):
     """A bug on the worker's side; the call did not run, or the message says that an earlier attempt at it may have run.
 
+    With ``details["reason"]`` `poison`, three workers in a row were lost while they had it; no fourth is given it.
     A write is kept as a dead letter and may be replayed. A fence forbids that: ``client.outcome(id, fence=True)``.
     """
 
@@ -247,3 +248,5 @@ class Reason:
     REPLACED = "replaced"
     HEADERS = "headers"
     OPERATOR = "operator"
+    REDELIVERED = "redelivered"
+    POISON = "poison"

@@ -20,11 +20,13 @@ class Pending:
     arguments: bytes
     expires_at: float
     """On the clock of ``time.monotonic``: nobody sets that one."""
-    slow: bool = False
-    """It travels alone: a message goes to one worker, and companions would wait for it there."""
+    alone: bool = False
+    """It travels alone: a message goes to one worker, and companions would wait for it there, or be lost with it."""
     sent: bool = False
     """Nobody waits for its outcome: it travels without a reply address, and the broker's confirmation is its reply."""
     attempt: int = 0
+    losses: int = 0
+    """How often a worker was lost that had it, as far as was told."""
     issued_at: float = field(default_factory=time.monotonic)
     ahead_s: float = 0.0
     """How far ahead of ours the clock was taken to be by which its deadline travelled last."""
@@ -57,7 +59,7 @@ class Flight:
 
 
 def parcels(calls: list[Pending]) -> Iterator[list[Pending]]:
-    """Calls of one method, put together as far as a message may go: by number, by size, and a slow one alone.
+    """Calls of one method, put together as far as a message may go: by number, by size, and some alone.
 
     A message has one reply address, so those that want a reply and those that want none travel apart.
     """
@@ -66,7 +68,8 @@ def parcels(calls: list[Pending]) -> Iterator[list[Pending]]:
     for call in calls:
         grown = size + len(call.arguments) + wire.LINE_OVERHEAD
         full = len(parcel) == wire.MAX_CALLS or grown > wire.MAX_PARCEL_BYTES
-        if parcel and (full or call.slow or call.sent is not parcel[-1].sent):
+        apart = parcel and (call.alone or parcel[-1].alone or call.sent is not parcel[-1].sent)
+        if parcel and (full or apart):
             yield parcel
             parcel, size = [], 0
         parcel.append(call)

@@ -24,6 +24,7 @@ from rpc_client.connection import LOOK_TIMEOUT_S, Link, open_channel
 from rpc_client.deadlines import Consumers, Deadlines
 from rpc_client.errors import Disconnected, IdempotencyKeyReused, OutcomeUnknown, Unroutable, leave_behind
 from rpc_client.frames import HotChannel, Message
+from rpc_client.losses import Losses
 from rpc_client.parcels import Flight, Pending, parcels
 from rpc_client.properties import encode_properties
 
@@ -63,6 +64,7 @@ class Transport:
             settings.amqp_urls, name="rowcall client", heartbeat_s=settings.heartbeat_s, on_up=self._on_up
         )
         self._consumers = Consumers(self._link)
+        self._losses = Losses(self._spawn, lambda call: self._publish(f"{call.lane}.{call.method}", [call]))
         self._closed = False
 
     @property
@@ -243,8 +245,10 @@ class Transport:
             if reply.error is not None and self._clock.explains(reply, call):
                 log.info("our clock is %.1f s behind the workers'; sending %s again", self._clock.ahead_s, call.method)
                 self._enqueue(call)
-            else:
-                call.reply.set_result(reply)
+                continue
+            answer = reply if reply.error is None else self._losses.judge(call, reply)
+            if answer is not None:
+                call.reply.set_result(answer)
 
     def _on_returned(self, message: Message) -> None:
         """No queue takes it. That is an answer, unless the connection is so young that a queue may still come."""

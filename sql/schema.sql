@@ -294,6 +294,15 @@ CREATE TABLE platform.users (
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
+CREATE TABLE rowcall.attempts (
+    id uuid NOT NULL,
+    caller text NOT NULL,
+    args_hash bytea NOT NULL,
+    count bigint NOT NULL,
+    run uuid NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
 CREATE TABLE rowcall.audit (
     number bigint NOT NULL,
     at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
@@ -444,6 +453,9 @@ ALTER TABLE ONLY platform.users
 ALTER TABLE ONLY platform.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY rowcall.attempts
+    ADD CONSTRAINT attempts_pkey PRIMARY KEY (id, caller, args_hash);
+
 ALTER TABLE ONLY rowcall.audit
     ADD CONSTRAINT audit_pkey PRIMARY KEY (number);
 
@@ -490,6 +502,8 @@ CREATE INDEX node_executions_graph_exec_id_node_id_status_number_idx ON platform
 CREATE INDEX node_executions_graph_exec_id_number_idx ON platform.node_executions USING btree (graph_exec_id, number);
 
 CREATE INDEX node_outputs_node_exec_id_number_idx ON platform.node_outputs USING btree (node_exec_id, number);
+
+CREATE INDEX attempts_at_idx ON rowcall.attempts USING btree (at);
 
 CREATE INDEX audit_letter_idx ON rowcall.audit USING btree (letter, number) WHERE (letter IS NOT NULL);
 

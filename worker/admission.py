@@ -20,6 +20,7 @@ from rpc_client import wire
 from rpc_client.arguments import SHOWN, seems_doubled, sorted_json
 from rpc_client.clocks import Clock
 from rpc_client.contract import read_arguments
+from rpc_client.contract.rowcall import Rowcall
 from rpc_client.errors import InvalidRequest, Reason, RemoteError
 from worker.calls import OTHER_IDS_DAY, Call, day_of, hash_arguments, identify
 from worker.headers import bad_headers
@@ -151,6 +152,8 @@ class Admission:
             replayed=origin.replay is not None,
             awaited=origin.reply_to is not None,
             ahead_s=ahead_s,
+            # What every worker answers itself takes none down.
+            suspect=origin.redelivered and answer.method.owner is not Rowcall,
         )
 
     def _expiry(self, deadline_ms: int | None, origin: Origin) -> float:

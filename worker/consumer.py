@@ -19,11 +19,11 @@ from rpc_client.frames import HotChannel, Message, Socket
 from rpc_client.properties import UNREADABLE
 from rpc_client.wire import Names
 from worker import topology
+from worker.answered import Answered, refused
 from worker.calls import Origin
 from worker.crash_points import reached
 from worker.dead_letters import DeadLetter
 from worker.headers import PREFIX, as_replayed
-from worker.pipeline import Answered, refused
 from worker.replies import WORKER, Replies
 
 if TYPE_CHECKING:

@@ -142,7 +142,7 @@ def _stored(row: Row) -> Stored:
 async def keep_partitions(
     connection: Connection, statements: Mapping[str, Statement], *, now: datetime, retention_days: int
 ) -> None:
-    """Make the coming days' partitions, drop those past retention, and forget other ids by age.
+    """Make the coming days' partitions, drop those past retention, and forget other ids, and attempts, by age.
 
     What holds events that the record of events does not have yet is kept until it has. Many may do it at once: one
     does, the others find it done. A clock that is behind drops nothing.
@@ -161,6 +161,7 @@ async def keep_partitions(
             if name < _partition(oldest.date()):
                 await _drop(connection, statements, name)
     await connection.execute(statements["rowcall.delete_other_ids"].sql, oldest)
+    await connection.execute(statements["rowcall.delete_attempts"].sql, oldest)
 
 
 async def _drop(connection: Connection, statements: Mapping[str, Statement], name: str) -> None:

@@ -61,6 +61,7 @@ where l.number = any(:numbers::bigint[]);
 -- name: claim_letter
 -- Note that a letter is about to be sent, under which id, and by whom; no row where it is not to be sent any more. It
 -- gets a fresh id only if it still has the one that was found too old: who comes second sends it under the same.
+-- Whoever sends it again means it to run: how often it took its worker down is forgotten.
 with claimed as (
     update rowcall.dead_letters set
         state = 'replaying',
@@ -72,7 +73,13 @@ with claimed as (
             else replay_id
         end
     where number = :number::bigint and state in ('open', 'replaying') and replays < :max_replays::bigint
-    returning number, id, replay_id, replays
+    returning number, id, caller, args_hash, replay_id, replays
+),
+
+afresh as (
+    delete from rowcall.attempts as a
+    using claimed as c
+    where a.id = coalesce(c.replay_id, c.id) and a.caller = c.caller and a.args_hash = c.args_hash
 ),
 
 noted as (

@@ -102,6 +102,9 @@ select
     md5('receipt-' || n)::uuid, '', '', 'write.platform.get_node', 'platform.get_node', 'internal', 'Error: ' || n,
     n % 100, 1, at, at, 'here:1', case when n <= 40 then 'open' else 'resolved' end, '', ''
 from generate_series(1, 20000) as n, lateral (select '2026-01-01Z'::timestamptz + n * interval '1 minute') as l (at);
+insert into rowcall.attempts (id, caller, args_hash, count, run, at)
+select md5('receipt-' || n)::uuid, 'tests', '', 1, gen_random_uuid(), '2026-01-01Z'::timestamptz + n * interval '1m'
+from generate_series(1, 20000) as n;
 analyze;
 """
 
@@ -168,6 +171,12 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
         "days": [TODAY] * 64,
         "ids": [UUID(md5(f"receipt-{n}".encode(), usedforsecurity=False).hexdigest()) for n in range(64)],
     },
+    "rowcall.find_attempts": {
+        "ids": [UUID(md5(f"receipt-{n}".encode(), usedforsecurity=False).hexdigest()) for n in range(64)]
+    },
+    "rowcall.count_attempt": {"run": uuid4()},
+    "rowcall.forget_attempts_of": {},
+    "rowcall.delete_attempts": {"before": "2026-01-01 00:10Z"},
     "rowcall.store_receipt": {"outcome": "", "events": None},
     "rowcall.fence_receipt": {"outcome": "", "letters": "own"},
     "rowcall.find_outcome": {"day": TODAY, "id": uuid4()},

@@ -5,8 +5,8 @@ from __future__ import annotations
 from rpc_client.parcels import Pending, parcels
 
 
-def calls(*sizes: int, slow: bool = False) -> list[Pending]:
-    return [Pending(str(n), "a.b", "read", b"x" * size, 0.0, slow) for n, size in enumerate(sizes)]
+def calls(*sizes: int, alone: bool = False) -> list[Pending]:
+    return [Pending(str(n), "a.b", "read", b"x" * size, 0.0, alone) for n, size in enumerate(sizes)]
 
 
 async def sizes(pending: list[Pending]) -> list[int]:
@@ -23,5 +23,6 @@ async def test_a_message_grows_to_256_kilobytes_and_a_larger_call_travels_alone(
     assert await sizes(calls(10, 900_000, 10)) == [1, 1, 1]
 
 
-async def test_slow_calls_travel_alone():
-    assert await sizes(calls(10, 10, 10, slow=True)) == [1, 1, 1]
+async def test_some_calls_travel_alone_whoever_goes_before_or_after_them():
+    assert await sizes(calls(10, 10, 10, alone=True)) == [1, 1, 1]
+    assert await sizes([*calls(10, 10), *calls(10, alone=True), *calls(10, 10)]) == [2, 1, 2]

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from rpc_client import wire
+from worker.answered import Answered
 from worker.calls import Call, Outcome
 from worker.connections import Connection
 from worker.database import Database
 from worker.desk.planning import Sendable, replayed
 from worker.desk.records import Step
-from worker.pipeline import Answered, Pipeline
+from worker.pipeline import Pipeline
 from worker.served import Served
 from worker.settings import WorkerSettings
 

@@ -1,0 +1,65 @@
+"""``Losses``: reads whose worker was lost go again, each in a message of its own and one after the other.
+
+No worker runs a read that was delivered before: it may be what the other one died of. It is answered so, and whoever
+sent it decides. One that takes its workers down is given three, and takes nobody else's calls along.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rpc_client.errors import InternalError, Reason, Unavailable
+from rpc_client.turns import Turns
+from rpc_client.wire import Reply
+
+if TYPE_CHECKING:
+    from rpc_client.parcels import Pending
+
+MAX_LOSSES = 3
+"""So many workers at most are lost to one call."""
+
+
+class Losses:
+    """Sends again what was lost. `spawn` runs in the background, `send` puts one call on its way."""
+
+    def __init__(self, spawn: Callable[[Coroutine[Any, Any, None]], None], send: Callable[[Pending], None]) -> None:
+        self._spawn = spawn
+        self._send = send
+        self._turns = Turns()
+        self._flying: dict[str, asyncio.Future[None]] = {}
+        """Those that were sent again, by their ids; done when they are lost once more."""
+
+    def judge(self, call: Pending, reply: Reply) -> Reply | None:
+        """What to tell of a call that was answered with an error: that, or None where it goes again first."""
+        if not _says_lost(reply):
+            return reply
+        if (lost := self._flying.pop(call.id, None)) is not None:
+            lost.set_result(None)
+        call.alone = True
+        call.losses += 1
+        if call.losses < MAX_LOSSES:
+            self._spawn(self._again(call, call.attempt))
+            return None
+        message = f"{MAX_LOSSES} workers in a row were lost while they had {call.method}; it is not sent to another"
+        error = {"error": InternalError.__name__, "message": message, "details": {"reason": Reason.POISON}}
+        return Reply(call.id, None, error)
+
+    async def _again(self, call: Pending, attempt: int) -> None:
+        """Send it when its turn comes, unless a new connection has done so, and wait until its end is known."""
+        async with self._turns.take(known=call.losses > 1, left_s=call.left_s):
+            if call.attempt != attempt or call.reply.done():
+                return
+            lost = self._flying[call.id] = asyncio.get_running_loop().create_future()
+            self._send(call)
+            await asyncio.wait([call.reply, lost], return_when=asyncio.FIRST_COMPLETED)
+            if self._flying.get(call.id) is lost:
+                del self._flying[call.id]
+
+
+def _says_lost(reply: Reply) -> bool:
+    error = reply.error or {}
+    details = error.get("details")
+    lost = isinstance(details, Mapping) and details.get("reason") == Reason.REDELIVERED
+    return lost and error.get("error") == Unavailable.__name__
