@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from worker.checks import check_schema
+from worker.circuit import Circuit
 from worker.consumer import Consumer
 from worker.database import Database
 from worker.desk.store import forget
@@ -54,10 +55,12 @@ async def run(settings: WorkerSettings) -> None:
         mover = Mover(settings, database, served.statements, keys)
         replies = Replies(settings, keys)
         consumer = Consumer(settings, pipeline, replies, mover.attach)
+        circuit = database.observer = Circuit(database, served.statements, consumer.intake)
         async with (
-            serve_health(settings, database, consumer, replies, relay),
+            serve_health(settings, database, consumer, replies, relay, circuit),
             _background(_keep_partitions(settings, database, served)),
             _background(database.keep_clock()),
+            _background(circuit.run()),
             _background(mover.run()),
             _background(relay.run()),
         ):

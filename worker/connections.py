@@ -15,6 +15,7 @@ import asyncpg
 from pydantic_core import from_json, to_json
 
 if TYPE_CHECKING:
+    from rpc_client.clocks import Clock
     from worker.settings import WorkerSettings
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -25,6 +26,7 @@ END_S = 2.0
 """A commit gets at least so long, whatever the deadline: its answer tells what is known. A rollback gets no longer."""
 SILENT_S = 5
 """A link on which nothing is acknowledged for so long is given up, and its calls go to another."""
+CLOCK = "select extract(epoch from clock_timestamp())::float8"
 WORKERS = {"application_name": "rowcall worker", "idle_in_transaction_session_timeout": "10000"}
 MINDFUL = {
     # A worker that is gone, or has given up on a statement, frees its locks and its place within a second.
@@ -102,6 +104,13 @@ async def prepare_connection(connection: Connection) -> None:
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", encoder=lambda value: to_json(value).decode(), decoder=from_json, format="text"
     )
+
+
+async def compare(clock: Clock, connection: Connection, timeout_s: float) -> None:
+    """Learn how far ahead of ours the database's clock is."""
+    asked_at = time.time()
+    told = await connection.fetchval(CLOCK, timeout=timeout_s)
+    clock.compare(told, asked_at, time.time())
 
 
 @contextlib.asynccontextmanager

@@ -24,16 +24,16 @@ from worker.calls import Origin
 from worker.crash_points import reached
 from worker.dead_letters import DeadLetter
 from worker.headers import PREFIX, as_replayed
+from worker.intake import Intake
 from worker.replies import WORKER, Replies
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractConnection
-    from aiormq.abc import AbstractChannel, DeliveredMessage
+    from aiormq.abc import AbstractChannel
 
     from worker.pipeline import Pipeline
     from worker.settings import WorkerSettings
 
-CANCEL_S = 5.0
 MAX_CALLS_IN_HAND = 1024
 MAX_BYTES_IN_HAND = 16 << 20
 
@@ -128,7 +128,6 @@ class Consumer:
         self._parked: deque[Delivery] = deque()
         self._calls_in_hand = self._bytes_in_hand = 0
         self._channel: AbstractChannel | None = None
-        self._tags: list[str] = []
         self._stopping = False
         self.link = Link(
             settings.amqp_urls,
@@ -136,6 +135,7 @@ class Consumer:
             heartbeat_s=settings.heartbeat_s,
             on_up=self._on_up,
         )
+        self.intake = Intake(self._names, self.link.drop)
 
     async def _on_up(self, connection: AbstractConnection) -> None:
         """Set up a fresh connection. Taking work waits until there is a way to answer it."""
@@ -148,12 +148,8 @@ class Consumer:
         socket.take_over(channel.number, HotChannel(lambda message: self._on_message(message, channel, socket)))
         await channel.basic_qos(prefetch_count=self._settings.prefetch)
         self._channel = channel
-        self._tags = []
-        for lane in topology.LANES:
-            consumed = await channel.basic_consume(self._names.queue(lane), never)
-            self._tags.append(consumed.consumer_tag or "")
+        await self.intake.use(channel)
         self._attach(connection, socket)
-        log.info("consuming", queues=[self._names.queue(lane) for lane in topology.LANES])
 
     def _on_channel_closed(self, channel: AbstractChannel) -> None:
         if self._channel is channel and self.link.up.is_set():
@@ -244,14 +240,8 @@ class Consumer:
     async def drain(self) -> None:
         """Take nothing new, finish what runs, hand back the rest."""
         self._stopping = True
-        channel, self._channel = self._channel, None
-        if channel is not None and not channel.is_closed:
-            for tag in self._tags:
-                try:
-                    with loss_as_error():
-                        await channel.basic_cancel(tag, timeout=CANCEL_S)
-                except (aiormq.exceptions.AMQPError, OSError) as error:
-                    log.info("consuming ended with the connection", error=repr(error))
+        self._channel = None
+        await self.intake.stop()
         while self._parked:
             await self._parked.popleft().hand_back()
         if self._running:
@@ -264,7 +254,3 @@ class Consumer:
 
 def _unanswerable(delivery: Delivery, why: str) -> Answered:
     return Answered([], [DeadLetter(delivery.body, "malformed", why)])
-
-
-async def never(_: DeliveredMessage) -> None:
-    """The driver wants a consumer; its messages come past it."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Protocol, Self, TypeVar, cast
 
 import asyncpg
 import structlog
@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from rpc_client.clocks import Clock
 from rpc_client.contract import EventData
 from rpc_client.errors import NotFoundError, RemoteError, Unavailable
-from worker.connections import CONNECT_S, Connection, close, connect, transaction_of
+from worker.connections import CONNECT_S, Connection, close, compare, connect, transaction_of
 from worker.crash_points import reached
 from worker.errors import is_schema_change
 from worker.settings import WorkerSettings
@@ -25,9 +25,15 @@ T = TypeVar("T")
 Row = asyncpg.Record
 
 CLOCK_EVERY_S = 5.0
-CLOCK = "select extract(epoch from clock_timestamp())::float8"
 
 log = structlog.get_logger("rowcall.database")
+
+
+class Observer(Protocol):
+    """Told how each use of a connection ended."""
+
+    def worked(self) -> None: ...
+    def failed(self, error: BaseException, *, lost: bool) -> None: ...
 
 
 class Database:
@@ -45,7 +51,8 @@ class Database:
         self._away = False
         """Whether the last that was heard of the database is that it does not answer."""
         self.clock = Clock()
-        """Its own, compared with ours whenever a connection is made, and by `keep_clock`."""
+        """Its own, compared with ours whenever a connection is made, and now and then."""
+        self.observer: Observer | None = None
 
     async def __aenter__(self) -> Self:
         self._idle.append(await self._open(CONNECT_S))
@@ -75,7 +82,11 @@ class Database:
             connection = self._take_idle() or await self._connect(acquire_s)
             yield connection
             self._away = False
+            if self.observer is not None:
+                self.observer.worked()
         except BaseException as error:
+            if self.observer is not None:
+                self.observer.failed(error, lost=connection is None or connection.is_closed())
             if self._is_lost(connection, error):
                 raise ConnectionError("the connection to PostgreSQL was lost") from error
             raise
@@ -138,24 +149,19 @@ class Database:
     async def _open(self, timeout_s: float) -> Connection:
         connection = await connect(self._settings, timeout_s)
         try:
-            await self._compare_clocks(connection)
+            await compare(self.clock, connection, self._settings.acquire_s)
         except BaseException:
             connection.terminate()
             raise
         return connection
 
     async def keep_clock(self) -> None:
-        """Compare clocks again and again: either may be set meanwhile."""
+        """Compare our clock with the database's again and again: either may be set meanwhile."""
         while True:
             await asyncio.sleep(CLOCK_EVERY_S)
             with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable):
                 async with self.connection(self._settings.acquire_s) as connection:
-                    await self._compare_clocks(connection)
-
-    async def _compare_clocks(self, connection: Connection) -> None:
-        asked_at = time.time()
-        told = await connection.fetchval(CLOCK, timeout=self._settings.acquire_s)
-        self.clock.compare(told, asked_at, time.time())
+                    await compare(self.clock, connection, self._settings.acquire_s)
 
     def _is_lost(self, connection: Connection | None, error: BaseException) -> bool:
         """Learn from an error; whether it is no more than the driver's words for a connection that is gone.
@@ -175,6 +181,15 @@ class Database:
         elif is_schema_change(error):
             log.warning("the schema is not the one that this worker was started with", error=str(error))
         return closed and isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError)
+
+    async def probe(self, sql: str, timeout_s: float) -> None:
+        """Whether it can be reached anew and answers yes; raises what is in the way."""
+        connection = await self._connect(timeout_s)
+        try:
+            if not await connection.fetchval(sql, timeout=timeout_s):
+                raise ConnectionError("it takes no writes: it is read-only")
+        finally:
+            connection.terminate()
 
     async def fetch(
         self, sql: str, rows: Sequence[Sequence[object]], *, timeout_s: float, slow: bool = False

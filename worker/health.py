@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 if TYPE_CHECKING:
+    from worker.circuit import Circuit
     from worker.consumer import Consumer
     from worker.database import Database
     from worker.relay import Relay
@@ -22,7 +23,12 @@ log = structlog.get_logger("rowcall.health")
 
 @contextlib.asynccontextmanager
 async def serve_health(
-    settings: WorkerSettings, database: Database, consumer: Consumer, replies: Replies, relay: Relay
+    settings: WorkerSettings,
+    database: Database,
+    consumer: Consumer,
+    replies: Replies,
+    relay: Relay,
+    circuit: Circuit,
 ) -> AsyncIterator[None]:
     """Serve both while the block runs, where a port is set."""
     if settings.http_port is None:
@@ -36,7 +42,7 @@ async def serve_health(
 
     async def ready(_: web.Request) -> web.Response:
         checks = {
-            "requests": "up" if consumer.link.up.is_set() else "not connected to RabbitMQ",
+            "requests": (circuit.state or "up") if consumer.link.up.is_set() else "not connected to RabbitMQ",
             "replies": "up" if replies.link.up.is_set() else "not connected to RabbitMQ",
             "database": await _probe(database),
         }

@@ -23,9 +23,10 @@ from rpc_client.frames import HotChannel, Socket
 from rpc_client.wire import Names
 from worker import topology
 from worker.arrivals import Arrivals
-from worker.consumer import Delivery, never
+from worker.consumer import Delivery
 from worker.desk.store import KeptLetter, keep
 from worker.errors import Verdict, is_schema_change, judge
+from worker.intake import never
 from worker.keys import KeyRing, UnreadableError
 
 if TYPE_CHECKING:

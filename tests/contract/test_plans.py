@@ -142,7 +142,7 @@ A_NODE = {"graph_id": "graph-2", "graph_version": 2, "position": 7, "block_id": 
 A_LINK = {"source_id": "node-2-2-0", "source_name": "x", "sink_id": "node-2-2-1", "sink_name": "y", "is_static": False}
 AS_USUAL = """
 accounts.get_account accounts.list_entries accounts.deposit accounts.withdraw rowcall.list_partitions
-rowcall.find_oldest_held rowcall.begin_generation rowcall.find_lag rowcall.find_oldest_transaction
+rowcall.find_oldest_held rowcall.probe rowcall.begin_generation rowcall.find_lag rowcall.find_oldest_transaction
 platform.user_exists platform.get_credits platform.get_graph_execution_meta platform.find_graph_execution
 platform.list_graph_executions platform.list_graph_executions_of_graph
 platform.list_graph_executions_of_graph_version platform.list_graph_executions_of_version
