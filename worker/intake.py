@@ -84,6 +84,7 @@ class Intake:
                     await self._channel.basic_cancel(tag, timeout=ASK_S)
             except (aiormq.exceptions.AMQPError, OSError) as error:
                 log.info("consuming ended with the connection", error=repr(error))
+        log.info("not consuming", queues=self._queues)
 
 
 async def never(_: DeliveredMessage) -> None:
