@@ -19,6 +19,9 @@ class Proxy:
         self._to_refuse: float = 0
         self._unheard: bytes | None = None
         self._loses_answer = False
+        self._fatal: tuple[bytes, bool] | None = None
+        self.cuts = 0
+        """How many connections ended of what was said on them."""
         self._heard, self._answered = asyncio.Event(), asyncio.Event()
         self.release()
         self.bytes_per_s = float("inf")
@@ -58,6 +61,21 @@ class Proxy:
         """Reset the connection on which the server speaks next, in place of passing on what it says."""
         self._loses_answer = True
 
+    def cut_at(self, mark: bytes, *, heard: bool) -> None:
+        """Reset the connection on which the client says this next: before the server hears it, or once it answers."""
+        self._fatal = mark, heard
+
+    def _resets(self, said: bytes, *, client: bool) -> bool:
+        """Whether this resets the connection in place of passing."""
+        if client and self._fatal is not None and self._fatal[0] in said:
+            (_, self._loses_answer), self._fatal = self._fatal, None
+            self.cuts += 1
+            return not self._loses_answer
+        if not client and self._loses_answer:
+            self._loses_answer = False
+            return True
+        return False
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._to_refuse > 0:
             self._to_refuse -= 1
@@ -81,8 +99,7 @@ class Proxy:
                     if client and not client_spoke_last:
                         self.round_trips += 1
                     client_spoke_last = client
-                    if self._loses_answer and not client:
-                        self._loses_answer = False
+                    if self._resets(data, client=client):
                         sink.transport.abort()
                         break
                     (self.sent if client else self.received).extend(data)

@@ -63,33 +63,27 @@ def _give_up_early(link: socket.socket) -> None:
 async def connect(settings: WorkerSettings, timeout_s: float) -> Connection:
     """A connection of the pool. ConnectionError where none is made in time; what PostgreSQL says, where it refuses."""
     url = settings.postgres_url.get_secret_value()
-    connection: Connection | None = None
     try:
-        async with asyncio.timeout(timeout_s):
-            connection = await asyncpg.connect(
-                url,
-                timeout=timeout_s,
-                connection_class=cast("Any", WatchedConnection),
-                statement_cache_size=1024,
-                max_cached_statement_lifetime=0,
-                max_cacheable_statement_size=64 << 10,
-                command_timeout=settings.statement_s,
-                target_session_attrs=_wanted(url),
-                server_settings={
-                    **WORKERS,
-                    **MINDFUL,
-                    "timezone": "UTC",
-                    "statement_timeout": str(int(settings.statement_s * 1000)),
-                    "lock_timeout": str(int(settings.lock_s * 1000)),
-                },
-            )
-            await prepare_connection(connection)
-    except BaseException as error:
-        if connection is not None:
-            connection.terminate()
-        if isinstance(error, TimeoutError):
-            raise ConnectionError(f"PostgreSQL did not answer in {timeout_s:.1f} s") from None
-        raise
+        connection: Connection = await asyncpg.connect(
+            url,
+            timeout=timeout_s,
+            connection_class=cast("Any", WatchedConnection),
+            statement_cache_size=1024,
+            max_cached_statement_lifetime=0,
+            max_cacheable_statement_size=64 << 10,
+            command_timeout=settings.statement_s,
+            target_session_attrs=_wanted(url),
+            server_settings={
+                **WORKERS,
+                **MINDFUL,
+                "timezone": "UTC",
+                "statement_timeout": str(int(settings.statement_s * 1000)),
+                "lock_timeout": str(int(settings.lock_s * 1000)),
+            },
+        )
+    except TimeoutError:
+        raise ConnectionError(f"PostgreSQL did not answer in {timeout_s:.1f} s") from None
+    await prepare_connection(connection)
     return connection
 
 
@@ -100,7 +94,7 @@ def _wanted(url: str) -> Any:
 
 
 async def prepare_connection(connection: Connection) -> None:
-    """JSON goes in as it is and comes out as Python values."""
+    """JSON goes in as it is and comes out as Python values. No round trip: the driver knows this type."""
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", encoder=lambda value: to_json(value).decode(), decoder=from_json, format="text"
     )
