@@ -7,6 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import ROOT, WorkerProcess, connected, environment
 from tests.faults import patient
 from tests.faults.migrating import bring_up
@@ -47,6 +49,7 @@ async def test_of_eight_who_migrate_an_empty_database_one_may_be_killed_half_way
         assert await sql.fetchval("select count(*) from patient.later") == 0
 
 
+@pytest.mark.heavy
 async def test_a_worker_older_than_the_schema_takes_no_calls_and_says_what_to_do(settings, sql, tmp_path):
     await sql.execute("insert into rowcall.migrations values ('accounts', 77, '0077_later', 'x')")
     log = tmp_path / "log"
