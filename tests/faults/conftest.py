@@ -16,6 +16,8 @@ from worker.servers.redis import Redis
 from worker.settings import WorkerSettings
 from worker.testing import LocalWorker, local_worker, scratch_database
 
+pytest.register_assert_rewrite("tests.faults.crash_scene")
+
 
 @pytest.fixture(scope="session")
 async def own_rabbitmq(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[OwnServer]:
