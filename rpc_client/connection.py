@@ -24,6 +24,8 @@ from yarl import URL
 from rpc_client.frames import Socket
 
 CONNECT_TIMEOUT_S = 10.0
+NEXT_ADDRESS_S = 3.0
+"""Where there are several addresses, none is waited for longer before all have been tried."""
 CLOSE_TIMEOUT_S = 2.0
 LOOK_TIMEOUT_S = 1.0
 HASTE_S = 30.0
@@ -83,7 +85,7 @@ class Link:
         self._heartbeat_s = heartbeat_s
         self._on_up = on_up
         self._task: asyncio.Task[None] | None = None
-        self._dropping: asyncio.Task[None] | None = None
+        self._given_up = asyncio.Event()
         self.connection: AbstractConnection | None = None
         self.socket = Socket()
         """The present connection's way past the driver, for messages themselves."""
@@ -112,8 +114,8 @@ class Link:
     def drop(self, reason: str) -> None:
         """Give this connection up and make a new one, because something that cannot be mended happened on it."""
         log.warning("%s: connection dropped, a new one is made: %s", self._name, reason)
-        if self.connection is not None:
-            self._dropping = asyncio.create_task(self._close())
+        self.last_error = ConnectionError(reason)
+        self._given_up.set()
 
     async def failed(self) -> None:
         """Wait for what cannot be tried again, and raise it: SetupRefusedError."""
@@ -131,11 +133,15 @@ class Link:
         return time.monotonic() - self.up_since if self.up.is_set() else 0.0
 
     async def _run(self) -> None:
-        lost_at, tried = time.monotonic(), 0
+        lost_at, tried, in_vain = time.monotonic(), 0, 0
         while True:
             try:
-                await self._connect(self._urls[tried % len(self._urls)])
-                await cast("AbstractConnection", self.connection).closed()
+                patient = in_vain >= len(self._urls) or len(self._urls) == 1
+                in_vain += 1
+                timeout_s = CONNECT_TIMEOUT_S if patient else NEXT_ADDRESS_S
+                await self._connect(self._urls[tried % len(self._urls)], timeout_s)
+                in_vain = 0
+                await self._until_lost()
                 lost_at = time.monotonic()
                 log.warning("%s: connection lost; reconnecting", self._name)
             except SetupRefusedError:
@@ -150,15 +156,27 @@ class Link:
             hasty = time.monotonic() - lost_at < HASTE_S
             await asyncio.sleep(random.uniform(0.2, 1.0) if hasty else random.uniform(1.0, 3.0))  # noqa: S311
 
-    async def _connect(self, url: str) -> None:
+    async def _until_lost(self) -> None:
+        """Wait until the driver has lost the connection, or somebody has given it up."""
+        assert self.connection is not None
+        ways = [asyncio.ensure_future(self.connection.closed()), asyncio.ensure_future(self._given_up.wait())]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+
+    async def _connect(self, url: str, timeout_s: float) -> None:
         address = URL(url).update_query(heartbeat=str(self._heartbeat_s))
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
+            self._given_up.clear()
             self.socket = Socket()
             self.connection = _Connection(
                 address, client_properties={"connection_name": self._name}, transport_factory=self.socket
             )
-            await self.connection.connect()
-            await self._on_up(self.connection)
+            with loss_as_error():  # else a loss in the middle would look as if somebody had ended this task
+                await self.connection.connect()
+                await self._on_up(self.connection)
         self.last_error = None
         self.up_since = time.monotonic()
         self.up.set()
@@ -172,3 +190,4 @@ class Link:
                 await connection.close()
         except Exception as error:  # noqa: BLE001 - it is being given up; the broker notices by its heartbeat
             log.debug("%s: closing the connection failed: %r", self._name, error)
+            self.socket.abort()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aiormq.exceptions import AMQPError
 
 from rpc_client.connection import LOOK_TIMEOUT_S, Link, loss_as_error, open_channel
+from rpc_client.errors import AuthorizationError, OutcomeUnknown
 
 if TYPE_CHECKING:
     from rpc_client.parcels import Pending
@@ -60,12 +61,23 @@ class Consumers:
         self._looks: dict[str, asyncio.Task[str]] = {}
         self._stale_at: dict[str, float] = {}
 
+    async def waited_for(self, call: Pending, queue: str) -> str:
+        """Why this call has no reply yet, as far as can be told, in words."""
+        if alarm := self._link.socket.alarm:
+            why = f"RabbitMQ takes no messages, for an alarm of its own ({alarm})"
+        elif call.refused and call.refused == call.attempt:
+            return f"RabbitMQ refused it {call.refused} times and kept nothing of it: queue {queue} is full"
+        else:
+            why = await self.of(queue)
+        return why if call.attempt else f"{why}; it never left this client"
+
     async def of(self, queue: str) -> str:
         """Who could answer what lies in this queue, as far as can be told, in words."""
         look = self._looks.get(queue)
         if look is None or (look.done() and time.monotonic() >= self._stale_at[queue]):
             look = self._looks[queue] = asyncio.create_task(self._look(queue))
-        return await asyncio.shield(look)
+        seen, _ = await asyncio.wait([look], timeout=LOOK_TIMEOUT_S)  # a frozen broker holds up even its end
+        return look.result() if seen else f"queue {queue} could not be looked at: RabbitMQ does not answer"
 
     async def _look(self, queue: str) -> str:
         try:
@@ -90,3 +102,12 @@ class Consumers:
             return f"queue {queue} could not be looked at: {error!r}"
         hint = "; start one: rowcall worker" if count == 0 else ""
         return f"{count} {'worker consumes' if count == 1 else 'workers consume'} {queue}{hint}"
+
+
+def forbidden(call: Pending, words: str) -> AuthorizationError | OutcomeUnknown:
+    """What to tell the caller when the broker forbids to publish this call, in the broker's words."""
+    if call.attempt > 1:
+        message = f"{call.method} may not be sent again, and an earlier attempt may have run: {words}"
+        return OutcomeUnknown(message, request_id=call.id, method=call.method)
+    message = f"{call.method} may not be sent; it did not run: {words}"
+    return AuthorizationError(message, request_id=call.id, method=call.method)

@@ -9,149 +9,24 @@ hot reaches the driver as if nothing stood between.
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from aiormq.connection import TransportFactory
 from yarl import URL
 
-from rpc_client.properties import decode_header, read_short, short_string
+from rpc_client.properties import short_string
+from rpc_client.reader import ACK, BASIC, BODY, FRAME, FRAME_END, HEADER, METHOD, HotChannel, Reader
 
-METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
-FRAME_END = 0xCE
-CONNECTION, BLOCKED, UNBLOCKED = 10, 60, 61
-BASIC = 60
-PUBLISH, RETURN, DELIVER, ACK, NACK = 40, 50, 60, 80, 120
 BUFFER_BYTES = 1 << 20
 """With more than this waiting for the socket, a publisher waits for it too."""
 ALIVE_EVERY_S = 1.0
 ACKNOWLEDGE_AFTER_S = 0.002
 """Far less than a message takes to be redelivered, and enough to save most of the writes to the socket."""
 
-_FRAME = struct.Struct(">BHI")
-_METHOD = struct.Struct(">HH")
 _ACK = struct.Struct(">BHIHHQBB")
-_TAG = struct.Struct(">QB")
-_HEARTBEAT_FRAME = b"\x08\x00\x00\x00\x00\x00\x00\xce"
-
-log = logging.getLogger("rowcall.frames")
-
-
-@dataclass(slots=True)
-class Message:
-    """A message as it was delivered or returned."""
-
-    routing_key: str
-    tag: int = 0
-    redelivered: bool = False
-    returned: bool = False
-    properties: dict[str, str] = field(default_factory=dict)
-    headers: bytes = b""
-    """As they travel; ``decode_headers`` reads them."""
-    size: int = 0
-    parts: list[bytes] = field(default_factory=list)
-
-    @property
-    def body(self) -> bytes:
-        return self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
-
-
-@dataclass(slots=True)
-class HotChannel:
-    """What to do with the hot frames of one channel."""
-
-    on_message: Callable[[Message], None]
-    on_confirm: Callable[[int, bool, bool], None] | None = None
-    """Called with the publish's number, whether all before it are meant too, and whether the broker took it."""
-    assembling: Message | None = None
-
-
-class _Reader(asyncio.StreamReader):
-    """Looks at every frame before the driver does."""
-
-    def __init__(self, channels: dict[int, HotChannel]) -> None:
-        super().__init__(limit=1 << 20)
-        self._channels = channels
-        self._rest = b""
-        self.saw_hot = False
-        self.blocked = False
-
-    def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # what an event loop feeds is bytes
-        buffer = self._rest + data if self._rest else bytes(data)
-        place = cold_from = 0
-        while len(buffer) - place >= _FRAME.size:
-            kind, number, size = _FRAME.unpack_from(buffer, place)
-            end = place + _FRAME.size + size + 1
-            if end > len(buffer):
-                break
-            channel = self._channels.get(number)
-            if number == 0 and kind == METHOD:
-                self._look(*_METHOD.unpack_from(buffer, place + _FRAME.size))
-            if channel is not None and self._took(channel, kind, buffer, place + _FRAME.size, end - 1):
-                if cold_from < place:
-                    super().feed_data(buffer[cold_from:place])
-                cold_from = end
-            place = end
-        if cold_from < place:
-            super().feed_data(buffer[cold_from:place])
-        self._rest = buffer[place:]
-
-    def feed_eof(self) -> None:
-        if self._rest:
-            super().feed_data(self._rest)
-        super().feed_eof()
-
-    def alive(self) -> None:
-        """Tell the driver, which counts on heartbeats only while nothing else comes, that something did."""
-        if self.saw_hot:
-            self.saw_hot = False
-            super().feed_data(_HEARTBEAT_FRAME)
-
-    def _look(self, group: int, method: int) -> None:
-        """Learn from a frame that is the driver's whether the broker reads what we publish."""
-        if group == CONNECTION and method in {BLOCKED, UNBLOCKED}:
-            self.blocked = method == BLOCKED
-
-    def _took(self, channel: HotChannel, kind: int, buffer: bytes, start: int, end: int) -> bool:
-        """Whether this frame was a hot one."""
-        if kind == METHOD:
-            group, method = _METHOD.unpack_from(buffer, start)
-            if group != BASIC:
-                return False
-            if method == DELIVER:
-                channel.assembling = _delivered(buffer, start + 4)
-            elif method == RETURN:
-                channel.assembling = _returned(buffer, start + 4)
-            elif method in {ACK, NACK} and channel.on_confirm is not None:
-                tag, bits = _TAG.unpack_from(buffer, start + 4)
-                self._call(channel.on_confirm, tag, bool(bits & 1), method == ACK)
-            else:
-                return False
-            self.saw_hot = True
-            return True
-        message = channel.assembling
-        if message is None:
-            return False
-        if kind == HEADER:
-            message.size, message.properties, message.headers = decode_header(buffer, start)
-        elif kind == BODY:
-            message.parts.append(buffer[start:end])
-            message.size -= end - start
-        if message.size <= 0:
-            channel.assembling = None
-            self._call(channel.on_message, message)
-        return True
-
-    def _call(self, callback: Callable[..., None], *arguments: object) -> None:
-        try:
-            callback(*arguments)
-        except Exception:
-            # Nothing above could do anything about it, and the frames behind are other people's.
-            log.exception("a frame was dropped")
 
 
 class Socket(TransportFactory):
@@ -159,7 +34,7 @@ class Socket(TransportFactory):
 
     def __init__(self) -> None:
         self._channels: dict[int, HotChannel] = {}
-        self._reader: _Reader | None = None
+        self._reader: Reader | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._acknowledgements: list[bytes] = []
@@ -170,7 +45,7 @@ class Socket(TransportFactory):
         loop = asyncio.get_running_loop()
         provider = kwargs.pop("ssl_context_provider", None)
         secure: ssl.SSLContext | None = await provider.get_context() if url.scheme == "amqps" else None
-        self._reader = reader = _Reader(self._channels)
+        self._reader = reader = Reader(self._channels)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         host, port = url.host or "127.0.0.1", url.port or 5672
         transport, _ = await loop.create_connection(lambda: protocol, host, port, ssl=secure, **kwargs)
@@ -196,7 +71,22 @@ class Socket(TransportFactory):
     @property
     def blocked(self) -> bool:
         """Whether the broker, in an alarm, reads nothing that is published here."""
-        return self._reader is not None and self._reader.blocked
+        return self.alarm != ""
+
+    @property
+    def alarm(self) -> str:
+        """Why it is blocked, in the broker's words; empty while it is not."""
+        return "" if self._reader is None else self._reader.alarm
+
+    def on_blocked(self, told: Callable[[bool], None]) -> None:
+        """Tell from now on when an alarm of the broker's begins to block this connection, and when it ends."""
+        if self._reader is not None:
+            self._reader.on_blocked = told
+
+    def abort(self) -> None:
+        """End the connection without a word: its peer does not listen any more."""
+        if self._writer is not None:
+            self._writer.transport.abort()
 
     def take_over(self, channel: int, hot: HotChannel) -> None:
         """From now on the hot frames of this channel go there."""
@@ -222,11 +112,11 @@ class Socket(TransportFactory):
         """Hand a message to the socket. ConnectionError when there is none any more."""
         head = b"\x00\x00" + short_string(exchange) + short_string(routing_key) + (b"\x01" if mandatory else b"\x00")
         frames = [
-            _FRAME.pack(METHOD, channel, 4 + len(head)),
+            FRAME.pack(METHOD, channel, 4 + len(head)),
             b"\x00\x3c\x00\x28",
             head,
             b"\xce",
-            _FRAME.pack(HEADER, channel, 12 + len(properties)),
+            FRAME.pack(HEADER, channel, 12 + len(properties)),
             b"\x00\x3c\x00\x00",
             len(body).to_bytes(8),
             properties,
@@ -235,7 +125,7 @@ class Socket(TransportFactory):
         room = self.frame_max - 8
         for start in range(0, len(body), room):
             part = body[start : start + room]
-            frames += [_FRAME.pack(BODY, channel, len(part)), part, b"\xce"]
+            frames += [FRAME.pack(BODY, channel, len(part)), part, b"\xce"]
         self._checked().write(b"".join(frames))
 
     def acknowledge_soon(self, channel: int, tag: int) -> None:
@@ -257,20 +147,3 @@ class Socket(TransportFactory):
         if self._writer is None or self.closing:
             raise ConnectionError("the connection is closed")
         return self._writer
-
-
-def _delivered(buffer: bytes, place: int) -> Message:
-    place += 1 + buffer[place]  # the consumer tag
-    tag, bits = _TAG.unpack_from(buffer, place)
-    place += _TAG.size
-    place += 1 + buffer[place]  # the exchange
-    routing_key, _ = read_short(buffer, place)
-    return Message(routing_key, tag, redelivered=bool(bits & 1))
-
-
-def _returned(buffer: bytes, place: int) -> Message:
-    place += 2  # the reply code
-    place += 1 + buffer[place]  # its text
-    place += 1 + buffer[place]  # the exchange
-    routing_key, _ = read_short(buffer, place)
-    return Message(routing_key, returned=True)

@@ -27,6 +27,8 @@ class Pending:
     attempt: int = 0
     losses: int = 0
     """How often a worker was lost that had it, as far as was told."""
+    refused: int = 0
+    """How many attempts the broker has refused: of those it kept nothing."""
     issued_at: float = field(default_factory=time.monotonic)
     ahead_s: float = 0.0
     """How far ahead of ours the clock was taken to be by which its deadline travelled last."""

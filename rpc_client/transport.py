@@ -13,6 +13,7 @@ import logging
 import random
 import time
 from collections.abc import Coroutine, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -21,12 +22,13 @@ import aiormq.exceptions
 from rpc_client import wire
 from rpc_client.clocks import Clock
 from rpc_client.connection import LOOK_TIMEOUT_S, Link, open_channel
-from rpc_client.deadlines import Consumers, Deadlines
+from rpc_client.deadlines import Consumers, Deadlines, forbidden
 from rpc_client.errors import Disconnected, IdempotencyKeyReused, OutcomeUnknown, Unroutable, leave_behind
-from rpc_client.frames import HotChannel, Message
 from rpc_client.losses import Losses
-from rpc_client.parcels import Flight, Pending, parcels
+from rpc_client.outbox import Outbox
+from rpc_client.parcels import Flight, Pending
 from rpc_client.properties import encode_properties
+from rpc_client.reader import HotChannel, Message
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractConnection
@@ -48,11 +50,11 @@ class Transport:
         self._names = wire.Names(settings.prefix)
         self._pending: dict[str, Pending] = {}
         self._deadlines = Deadlines(self._pending)
-        self._outbox: dict[str, list[Pending]] = {}
+        self._outbox = Outbox(self._publish)
         self._tasks: set[asyncio.Task[None]] = set()
         self._channel: AbstractChannel | None = None
         self._opened = False
-        """Whether there is a connection with an exchange to publish to."""
+        """Whether there is a connection with an exchange to publish to, and a broker that reads from it."""
         self._exchange_seen = False
         self._published = 0
         self._flying: dict[int, Flight] = {}
@@ -93,7 +95,7 @@ class Transport:
         call.reply = asyncio.get_running_loop().create_future()
         self._pending[call.id] = call
         if self._opened:
-            self._enqueue(call)
+            self._outbox.put(call)
         self._deadlines.watch(call)
         try:
             return await call.reply
@@ -113,6 +115,7 @@ class Transport:
         """Close the connection; calls still waiting end as OutcomeUnknown."""
         self._closed = True
         self._deadlines.stop()
+        self._outbox.stop()
         for call in self._pending.values():
             if not call.reply.done():
                 message = f"the client was closed while {call.method} waited for its reply"
@@ -144,10 +147,22 @@ class Transport:
         self._reply_to = self._names.replies(uuid4())
         await channel.queue_declare(self._reply_to, exclusive=True, auto_delete=True)
         await channel.basic_consume(self._reply_to, _never, no_ack=True)
-        channel.closing.add_done_callback(lambda _: self._on_channel_closed(channel))
+        channel.closing.add_done_callback(partial(self._on_channel_closed, channel))
         self._opened, self._channel, self._published, self._flying = False, channel, 0, {}
-        self._outbox.clear()
+        self._outbox.empty(self._link.socket)
+        self._link.socket.on_blocked(partial(self._on_blocked, connection))
         self._spawn(self._open(connection))
+
+    def _on_blocked(self, connection: AbstractConnection, blocked: bool) -> None:  # noqa: FBT001 - the frame's meaning
+        """In an alarm nothing is written that the broker would not read; afterwards what still waits goes, again.
+
+        The workers' replies were held up too, and those that an alarm outlasted may be lost.
+        """
+        if blocked:
+            self._opened = False
+            self._outbox.empty(self._link.socket)
+        else:
+            self._spawn(self._open(connection))
 
     async def _open(self, connection: AbstractConnection) -> None:
         """Send what waits once there is an exchange to send it to: publishing to none would close the channel."""
@@ -165,27 +180,23 @@ class Transport:
             except (aiormq.exceptions.AMQPError, OSError) as error:
                 log.info("looking for the exchange failed: %r", error)
                 await asyncio.sleep(random.uniform(0.1, 0.5))  # noqa: S311
+        if self._link.connection is not connection or self._link.socket.blocked:
+            return
         self._opened = True
         for call in self._pending.values():
-            self._enqueue(call)
+            self._outbox.put(call)
 
-    def _on_channel_closed(self, channel: AbstractChannel) -> None:
-        if self._channel is channel:
-            self._opened = False
-            if not self._closed and self._link.up.is_set():
-                self._link.drop("its channel closed")
-
-    def _enqueue(self, call: Pending) -> None:
-        """Let it leave at the end of this tick, with whatever else of its method was issued in it."""
-        if not self._outbox:
-            call.reply.get_loop().call_soon(self._flush)
-        self._outbox.setdefault(f"{call.lane}.{call.method}", []).append(call)
-
-    def _flush(self) -> None:
-        outbox, self._outbox = self._outbox, {}
-        for routing_key, calls in outbox.items():
-            for parcel in parcels(calls):
-                self._publish(routing_key, parcel)
+    def _on_channel_closed(self, channel: AbstractChannel, closed: asyncio.Future[Any]) -> None:
+        if self._channel is not channel:
+            return
+        self._opened = False
+        why = None if closed.cancelled() else closed.exception()
+        if isinstance(why, aiormq.exceptions.ChannelNotFoundEntity):
+            self._exchange_seen = False
+        elif isinstance(why, aiormq.exceptions.ChannelAccessRefused):
+            self._fail_forbidden(str(why))
+        if not self._closed and self._link.up.is_set():
+            self._link.drop(f"its channel closed: {why}")
 
     def _publish(self, routing_key: str, calls: list[Pending]) -> None:
         """Hand a message to the socket. With the next connection, whatever still waits goes again."""
@@ -223,6 +234,8 @@ class Transport:
             if flight is None:
                 continue
             if not taken:
+                for call in flight.calls:
+                    call.refused += 1
                 log.info("the broker refused %s for now; sending it again", flight.routing_key)
                 self._again(flight)
             elif flight.calls[0].sent:
@@ -244,7 +257,7 @@ class Transport:
                 continue
             if reply.error is not None and self._clock.explains(reply, call):
                 log.info("our clock is %.1f s behind the workers'; sending %s again", self._clock.ahead_s, call.method)
-                self._enqueue(call)
+                self._outbox.put(call)
                 continue
             answer = reply if reply.error is None else self._losses.judge(call, reply)
             if answer is not None:
@@ -277,10 +290,18 @@ class Transport:
             if not call.reply.done():
                 call.reply.set_exception(Unroutable(message, request_id=call.id, method=call.method))
 
+    def _fail_forbidden(self, words: str) -> None:
+        """The broker forbids what one publish wanted, and says what; the others go again with the next connection."""
+        flights = list(self._flying.values())
+        named = [flight for flight in flights if f"'{flight.routing_key}'" in words]
+        for call in [call for flight in named or flights for call in flight.calls]:
+            if not call.reply.done():
+                call.reply.set_exception(forbidden(call, words))
+
     async def _gave_up(self, call: Pending) -> OutcomeUnknown:
         """What to say at the deadline: what was waited for, and who could have answered."""
-        consumers = await self._consumers.of(self._names.queue(call.lane))
-        message = f"no reply to {call.method} in {call.expires_at - call.issued_at:.3g} s: {consumers}"
+        waited_for = await self._consumers.waited_for(call, self._names.queue(call.lane))
+        message = f"no reply to {call.method} in {call.expires_at - call.issued_at:.3g} s: {waited_for}"
         return OutcomeUnknown(message, request_id=call.id, method=call.method)
 
 

@@ -15,8 +15,9 @@ import structlog
 
 from rpc_client.connection import Link, loss_as_error, open_channel
 from rpc_client.errors import RemoteError
-from rpc_client.frames import HotChannel, Message, Socket
+from rpc_client.frames import Socket
 from rpc_client.properties import UNREADABLE
+from rpc_client.reader import HotChannel, Message
 from rpc_client.wire import Names
 from worker import topology
 from worker.answered import Answered, refused

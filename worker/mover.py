@@ -19,7 +19,8 @@ from aiormq.exceptions import AMQPError
 
 from rpc_client.connection import loss_as_error, open_channel
 from rpc_client.errors import Unavailable
-from rpc_client.frames import HotChannel, Socket
+from rpc_client.frames import Socket
+from rpc_client.reader import HotChannel
 from rpc_client.wire import Names
 from worker import topology
 from worker.arrivals import Arrivals

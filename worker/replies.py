@@ -14,15 +14,15 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import structlog
 from pamqp.commands import Basic
 
 from rpc_client.connection import Link, loss_as_error, open_channel
-from rpc_client.frames import HotChannel
 from rpc_client.properties import encode_properties, shortened
+from rpc_client.reader import HotChannel
 from rpc_client.wire import Names
 from worker.calls import mark_of
 from worker.crash_points import reached
@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 
 WAIT_S = 5.0
 """Also how long a confirm is waited for in an alarm, where none comes: acknowledging without it makes room."""
+UNCONFIRMED_S = 30.0
+"""A confirm that takes longer, without an alarm, does not come: then the request is handed back."""
 SWEEP_S = 1.0
+PROBE_S = 1.0
 WORKER = f"{socket.gethostname()}:{os.getpid()}"
 
 log = structlog.get_logger("rowcall.replies")
@@ -93,17 +96,29 @@ class Replies:
         self._dead = await open_channel(connection)
         self._lose_what_flies()
         self._published = 0
+        await self._probe(connection)
         self.link.socket.take_over(self._hot.number, HotChannel(lambda _: None, self._on_confirm))
         for channel in (self._hot, self._dead):
             channel.closing.add_done_callback(partial(self._on_channel_closed, channel))
 
-    def _on_channel_closed(self, channel: AbstractChannel, _: object) -> None:
+    async def _probe(self, connection: AbstractConnection) -> None:
+        """Find out, before any work is taken, whether replies may be published at all: to a queue that there is not."""
+        channel = await open_channel(connection)
+        try:
+            async with asyncio.timeout(PROBE_S):
+                await channel.basic_publish(b"", routing_key=self._names.replies(uuid4()))
+        except TimeoutError:
+            return  # an alarm: what has been worked off meanwhile makes room
+        await channel.close()
+
+    def _on_channel_closed(self, channel: AbstractChannel, closed: asyncio.Future[Any]) -> None:
         """What was not confirmed may be lost: its requests shall be delivered again."""
         if channel not in {self._hot, self._dead}:
             return
         self._lose_what_flies()
         if self.link.up.is_set():
-            self.link.drop("a channel closed")
+            why = None if closed.cancelled() else closed.exception()
+            self.link.drop(f"a channel closed: {why}")
 
     def _lose_what_flies(self) -> None:
         flying, self._flying = self._flying, {}
@@ -165,12 +180,13 @@ class Replies:
                 parcel.settle(None if taken else ConnectionError("the broker refused a reply"))
 
     def _sweep(self) -> None:
-        """In an alarm, wait no longer for old confirms. Else they come, or the connection turns out to be lost."""
+        """In an alarm, wait no longer for old confirms. Else they come, or something is wrong with the broker."""
         self._sweeping = None
-        old = time.monotonic() - WAIT_S
-        if self.link.socket.blocked:
-            for number in [n for n, parcel in self._flying.items() if parcel.published_at < old]:
-                self._flying.pop(number).settle()
+        blocked = self.link.socket.blocked
+        old = time.monotonic() - (WAIT_S if blocked else UNCONFIRMED_S)
+        error = None if blocked else ConnectionError(f"the broker has not confirmed a reply in {UNCONFIRMED_S:g} s")
+        for number in [n for n, parcel in self._flying.items() if parcel.published_at < old]:
+            self._flying.pop(number).settle(error)
         if self._flying:
             self._sweeping = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
 

@@ -15,8 +15,9 @@ from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
-from rpc_client.frames import HotChannel, Message, Socket, _Reader
+from rpc_client.frames import Socket
 from rpc_client.properties import decode_headers, encode_properties
+from rpc_client.reader import HotChannel, Message, Reader
 
 TEXT = st.text(min_size=1, max_size=60)
 PROPERTIES = st.fixed_dictionaries(
@@ -110,7 +111,7 @@ def test_however_the_bytes_arrive_the_hot_frames_are_ours_and_all_others_the_dri
         expected_cold += cold + others
 
     async def feed() -> bytes:
-        reader = _Reader({1: hot})
+        reader = Reader({1: hot})
         for start, end in pairwise(sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})):
             reader.feed_data(stream[start:end])
         reader.feed_eof()
@@ -131,7 +132,7 @@ def test_a_returned_message_is_told_from_a_delivered_one():
     frames = [commands.Basic.Return(312, "NO_ROUTE", "exchange", "read.a.b"), header, ContentBody(b"body")]
 
     async def feed() -> None:
-        _Reader({1: HotChannel(messages.append)}).feed_data(b"".join(pamqp.frame.marshal(f, 1) for f in frames))
+        Reader({1: HotChannel(messages.append)}).feed_data(b"".join(pamqp.frame.marshal(f, 1) for f in frames))
 
     asyncio.run(feed())
     (message,) = messages
@@ -141,7 +142,7 @@ def test_a_returned_message_is_told_from_a_delivered_one():
 
 def test_the_driver_hears_a_heartbeat_while_only_hot_frames_come():
     async def feed() -> bytes:
-        reader = _Reader({1: HotChannel(lambda _: None)})
+        reader = Reader({1: HotChannel(lambda _: None)})
         reader.feed_data(delivery(1, 1, b"body", {}))
         reader.alive()
         reader.alive()
@@ -155,7 +156,7 @@ def received(properties: dict[str, Any]) -> Message:
     messages: list[Message] = []
 
     async def feed() -> None:
-        _Reader({1: HotChannel(messages.append)}).feed_data(delivery(1, 1, b"body", properties))
+        Reader({1: HotChannel(messages.append)}).feed_data(delivery(1, 1, b"body", properties))
 
     asyncio.run(feed())
     return messages[0]
@@ -190,7 +191,7 @@ def test_a_callback_that_fails_takes_nobody_else_s_frames_along(caplog):
             raise RuntimeError("a bug")
 
     async def feed() -> None:
-        _Reader({1: HotChannel(fail_first)}).feed_data(delivery(1, 1, b"a", {}) + delivery(1, 2, b"b", {}))
+        Reader({1: HotChannel(fail_first)}).feed_data(delivery(1, 1, b"a", {}) + delivery(1, 2, b"b", {}))
 
     asyncio.run(feed())
 
@@ -210,7 +211,7 @@ def test_on_a_closed_connection_nothing_can_be_sent():
 
 async def test_an_alarm_at_the_broker_is_seen_begin_and_end():
     socket = Socket()
-    socket._reader = reader = _Reader({})
+    socket._reader = reader = Reader({})
     seen = []
     for frame in (commands.Connection.Blocked("low on memory"), Heartbeat(), commands.Connection.Unblocked()):
         reader.feed_data(pamqp.frame.marshal(frame, 0))
