@@ -107,8 +107,7 @@ class Link:
         """Close, for good. Harmless when closed already, or never begun."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, SetupRefusedError):
-                await self._task
+            await asyncio.wait([self._task])
         await self._close()
 
     def drop(self, reason: str) -> None:
@@ -117,10 +116,11 @@ class Link:
         self.last_error = ConnectionError(reason)
         self._given_up.set()
 
-    async def failed(self) -> None:
-        """Wait for what cannot be tried again, and raise it: SetupRefusedError."""
-        if self._task is not None:
-            await asyncio.shield(self._task)
+    @property
+    def task(self) -> asyncio.Task[None]:
+        """What keeps it up. It ends by itself only with what cannot be tried again: SetupRefusedError, or a bug."""
+        assert self._task is not None
+        return self._task
 
     @property
     def started(self) -> bool:

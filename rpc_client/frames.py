@@ -9,6 +9,8 @@ hot reaches the driver as if nothing stood between.
 from __future__ import annotations
 
 import asyncio
+import logging
+import math
 import ssl
 import struct
 from collections.abc import Callable
@@ -23,10 +25,14 @@ from rpc_client.reader import ACK, BASIC, BODY, FRAME, FRAME_END, HEADER, METHOD
 BUFFER_BYTES = 1 << 20
 """With more than this waiting for the socket, a publisher waits for it too."""
 ALIVE_EVERY_S = 1.0
+SILENT_HEARTBEATS = 3
+"""A peer that says nothing for so many is gone. It says something twice in each."""
 ACKNOWLEDGE_AFTER_S = 0.002
 """Far less than a message takes to be redelivered, and enough to save most of the writes to the socket."""
 
 _ACK = struct.Struct(">BHIHHQBB")
+
+log = logging.getLogger("rowcall.frames")
 
 
 class Socket(TransportFactory):
@@ -38,6 +44,7 @@ class Socket(TransportFactory):
         self._writer: asyncio.StreamWriter | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._acknowledgements: list[bytes] = []
+        self._looked_at, self._silence_s = 0.0, math.inf
         self.frame_max = 131_072
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -50,13 +57,22 @@ class Socket(TransportFactory):
         host, port = url.host or "127.0.0.1", url.port or 5672
         transport, _ = await loop.create_connection(lambda: protocol, host, port, ssl=secure, **kwargs)
         self._writer = asyncio.StreamWriter(transport, protocol, reader, loop)
+        self._looked_at = loop.time()
+        self._silence_s = SILENT_HEARTBEATS * int(url.query.get("heartbeat", "60"))
         self._keep_alive()
         return reader, self._writer
 
     def _keep_alive(self) -> None:
-        if self._reader is not None and not self.closing:
-            self._reader.alive()
-            self._timer = asyncio.get_running_loop().call_later(ALIVE_EVERY_S, self._keep_alive)
+        if self._reader is None or self.closing:
+            return
+        loop = asyncio.get_running_loop()
+        late_s, self._looked_at = loop.time() - self._looked_at, loop.time()
+        self._reader.alive()
+        if self._looked_at - self._reader.heard_at > self._silence_s and late_s < 2 * ALIVE_EVERY_S:
+            # Were this loop itself late, what the peer said meanwhile could lie there unread.
+            log.warning("the peer has been silent for %d s; its connection is given up", self._silence_s)
+            self.abort()
+        self._timer = loop.call_later(ALIVE_EVERY_S, self._keep_alive)
 
     @property
     def closing(self) -> bool:

@@ -68,12 +68,15 @@ class Reader(asyncio.StreamReader):
         self._channels = channels
         self._rest = b""
         self.saw_hot = False
+        self._clock = asyncio.get_running_loop().time
+        self.heard_at = self._clock()
         self.alarm = ""
         self.on_blocked: Callable[[bool], None] | None = None
 
     def feed_data(self, data: bytes) -> None:  # type: ignore[override]  # what an event loop feeds is bytes
         if self.exception() is not None:
             return
+        self.heard_at = self._clock()
         try:
             self._feed(data)
         except (_GarbageError, struct.error, IndexError, ValueError) as error:

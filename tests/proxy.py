@@ -18,10 +18,12 @@ class Proxy:
         self._open: set[asyncio.StreamWriter] = set()
         self._to_refuse: float = 0
         self._unheard: bytes | None = None
-        self._loses_answer = False
         self._fatal: tuple[bytes, bool] | None = None
         self.cuts = 0
         """How many connections ended of what was said on them."""
+        self._answers_left = float("inf")
+        self._bytes_left = float("inf")
+        self._clients: set[asyncio.StreamWriter] = set()
         self._heard, self._answered = asyncio.Event(), asyncio.Event()
         self.release()
         self.bytes_per_s = float("inf")
@@ -57,24 +59,42 @@ class Proxy:
         """On a connection on which the client says this, let nothing that it says through from there on."""
         self._unheard = mark
 
-    def lose_answer(self) -> None:
-        """Reset the connection on which the server speaks next, in place of passing on what it says."""
-        self._loses_answer = True
+    def lose_answer(self, *, after: int = 0) -> None:
+        """Once the server has spoken so often, reset the connection in place of passing on what it says next."""
+        self._answers_left = after
+
+    def cut_after(self, sent: int) -> None:
+        """Once the client has said so many bytes more, reset its connection, in the middle of whatever it says."""
+        self._bytes_left = sent
+
+    def say(self, data: bytes) -> None:
+        """Tell every client this, as if the server had."""
+        for client in self._clients:
+            client.write(data)
+
+    def _passes(self, data: bytes, *, client: bool) -> int | None:
+        """How much of this passes before its connection is reset; None: all of it, and it is not."""
+        if client and self._fatal is not None and self._fatal[0] in data:
+            (_, heard), self._fatal = self._fatal, None
+            self.cuts += 1
+            if not heard:
+                return 0
+            self._answers_left = 0
+        if client:
+            self._bytes_left -= len(data)
+            if self._bytes_left >= 0:
+                return None
+            passes, self._bytes_left = max(int(self._bytes_left) + len(data), 0), float("inf")
+            return passes
+        self._answers_left -= 1
+        if self._answers_left >= 0:
+            return None
+        self._answers_left = float("inf")
+        return 0
 
     def cut_at(self, mark: bytes, *, heard: bool) -> None:
         """Reset the connection on which the client says this next: before the server hears it, or once it answers."""
         self._fatal = mark, heard
-
-    def _resets(self, said: bytes, *, client: bool) -> bool:
-        """Whether this resets the connection in place of passing."""
-        if client and self._fatal is not None and self._fatal[0] in said:
-            (_, self._loses_answer), self._fatal = self._fatal, None
-            self.cuts += 1
-            return not self._loses_answer
-        if not client and self._loses_answer:
-            self._loses_answer = False
-            return True
-        return False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._to_refuse > 0:
@@ -89,6 +109,7 @@ class Proxy:
             return
         ends = {writer, upstream_writer}
         self._open |= ends
+        self._clients.add(writer)
         client_spoke_last = False
 
         async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, client: bool) -> None:
@@ -99,8 +120,10 @@ class Proxy:
                     if client and not client_spoke_last:
                         self.round_trips += 1
                     client_spoke_last = client
-                    if self._resets(data, client=client):
-                        sink.transport.abort()
+                    if (passes := self._passes(data, client=client)) is not None:
+                        sink.write(data[:passes])
+                        await sink.drain()
+                        _reset(ends)
                         break
                     (self.sent if client else self.received).extend(data)
                     muted = muted or (client and self._unheard is not None and self._unheard in data)
@@ -115,6 +138,12 @@ class Proxy:
 
         await asyncio.gather(pump(reader, upstream_writer, client=True), pump(upstream_reader, writer, client=False))
         self._open -= ends
+        self._clients.discard(writer)
+
+
+def _reset(ends: set[asyncio.StreamWriter]) -> None:
+    for end in ends:
+        end.transport.abort()
 
 
 @contextlib.asynccontextmanager

@@ -44,7 +44,7 @@ def main() -> int:
 
             return asyncio.run(supervise(options.processes, reload=options.reload))
         arm(settings)
-        uvloop.run(run(settings))
+        return uvloop.run(run(settings))
     except ValidationError as error:
         print(f"rowcall worker: {explain(error)}", file=sys.stderr)
         return EX_CONFIG
@@ -60,7 +60,6 @@ def main() -> int:
     except (asyncpg.PostgresError, OSError) as error:
         print(f"rowcall worker: PostgreSQL cannot be used now: {error}", file=sys.stderr)
         return EX_TEMPFAIL
-    return 0
 
 
 if __name__ == "__main__":

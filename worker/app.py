@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
 
+from rpc_client.connection import SetupRefusedError
 from worker.checks import check_schema
 from worker.circuit import Circuit
 from worker.consumer import Consumer
@@ -33,16 +34,24 @@ if TYPE_CHECKING:
     from worker.settings import WorkerSettings
 
 PARTITIONS_EVERY_S = 3600
+EX_CUT_SHORT, EX_SOFTWARE = 1, 70
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 log = structlog.get_logger("rowcall.app")
 
 
-async def run(settings: WorkerSettings) -> None:
-    """Serve until a signal asks to stop, then finish what runs. Raises what forbids serving at all."""
-    stop = asyncio.Event()
+async def run(settings: WorkerSettings) -> int:
+    """Serve until a signal asks to stop, then finish what runs; at a second signal, or after `drain_s`, cut it short.
+
+    Returns the exit code. Raises what forbids serving at all.
+    """
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def ask() -> None:
+        (hurry if stop.is_set() else stop).set()
+
     for number in STOP_SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, ask)
     families = find_families(settings.families)
     served = serve(families, settings)  # before the schema is touched: who cannot serve it shall not change it
     keys = worker_keys(settings, [answer.method for answer in served.answers.values()])
@@ -58,22 +67,25 @@ async def run(settings: WorkerSettings) -> None:
         circuit = database.observer = Circuit(database, served.statements, consumer.intake)
         async with (
             serve_health(settings, database, consumer, replies, relay, circuit),
-            _background(_keep_partitions(settings, database, served)),
-            _background(database.keep_clock()),
-            _background(circuit.run()),
-            _background(mover.run()),
-            _background(relay.run()),
+            _background(_keep_partitions(settings, database, served)) as keeping,
+            _background(database.keep_clock()) as comparing,
+            _background(circuit.run()) as watching,
+            _background(mover.run()) as moving,
+            _background(relay.run()) as relaying,
         ):
             replies.link.start()
             consumer.link.start()
             if not keys.seals:
                 log.warning("dead letters are kept in the clear", remedy="ROWCALL_ENCRYPTION_KEYS: `rowcall keys new`")
             log.info("started", families=[family.name for family in families], methods=len(served.answers))
-            await _until_stopped(stop, consumer)
-            await consumer.drain()
+            parts = {"partitions": keeping, "clock": comparing, "circuit": watching, "mover": moving, "relay": relaying}
+            links = {"requests": consumer.link.task, "replies": replies.link.task}
+            code = await _until_stopped(stop, {**parts, **links})
+            finished = await consumer.drain(hurry)
             await consumer.link.stop()
             await replies.link.stop()
     log.info("stopped")
+    return code or (0 if finished else EX_CUT_SHORT)
 
 
 @contextlib.asynccontextmanager
@@ -87,27 +99,35 @@ async def open_pipeline(
         yield Pipeline(served, database, announcer, settings), database
 
 
-async def _until_stopped(stop: asyncio.Event, consumer: Consumer) -> None:
-    """Wait for a signal, or for a set-up that the broker refuses for good."""
-    stopped, refused = asyncio.create_task(stop.wait()), asyncio.create_task(consumer.link.failed())
+async def _until_stopped(stop: asyncio.Event, parts: Mapping[str, asyncio.Task[None]]) -> int:
+    """Wait for a signal: 0. A part that ends before is a bug, and a worker without it would only seem to live: 70.
+
+    Raises what the broker refuses for good.
+    """
+    stopped = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait([stopped, refused], return_when=asyncio.FIRST_COMPLETED)
-        if refused.done() and (error := refused.exception()) is not None:
-            raise error
+        await asyncio.wait([stopped, *parts.values()], return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopped.cancel()
-        refused.cancel()
+    for name, task in parts.items():
+        if not task.done():
+            continue
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, SetupRefusedError):
+            raise error
+        log.error("a bug: a part of this worker ended, and so does the worker", part=name, exc_info=error)
+        return EX_SOFTWARE
+    return 0
 
 
 @contextlib.asynccontextmanager
-async def _background(work: Coroutine[object, object, None]) -> AsyncIterator[None]:
+async def _background(work: Coroutine[object, object, None]) -> AsyncIterator[asyncio.Task[None]]:
     task = asyncio.create_task(work)
     try:
-        yield
+        yield task
     finally:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])
 
 
 async def _keep_partitions(settings: WorkerSettings, database: Database, served: Served) -> None:

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
+import random
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import aiormq.exceptions
 import structlog
 
-from rpc_client.connection import Link, loss_as_error, open_channel
-from rpc_client.errors import RemoteError
+from rpc_client.connection import Link, open_channel
 from rpc_client.frames import Socket
-from rpc_client.properties import UNREADABLE
 from rpc_client.reader import HotChannel, Message
 from rpc_client.wire import Names
 from worker import topology
 from worker.answered import Answered, refused
-from worker.calls import Origin
 from worker.crash_points import reached
 from worker.dead_letters import DeadLetter
-from worker.headers import PREFIX, as_replayed
+from worker.delivery import Delivery, reject
 from worker.intake import Intake
 from worker.replies import WORKER, Replies
 
@@ -35,6 +30,10 @@ if TYPE_CHECKING:
     from worker.pipeline import Pipeline
     from worker.settings import WorkerSettings
 
+ROLLBACK_S = 1.0
+"""So long what is cut short at the end may take to undo what it has not committed."""
+AGAIN_S = 1.0
+"""At most so long later a message that could not be settled goes back: at once it would come again and again."""
 MAX_CALLS_IN_HAND = 1024
 MAX_BYTES_IN_HAND = 16 << 20
 
@@ -42,78 +41,6 @@ Attach = Callable[["AbstractConnection", Socket], None]
 """Told of every new connection, once calls are taken over it: what else consumes there."""
 
 log = structlog.get_logger("rowcall.consumer")
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One message as the broker delivered it, and the way to settle it."""
-
-    body: bytes
-    routing_key: str
-    origin: Origin
-    content_type: str | None
-    encoding: str | None
-    channel: AbstractChannel
-    socket: Socket
-    tag: int
-    headers: bytes
-    """As they travel."""
-    unreadable: str | None
-    """The name of a property that is not UTF-8, as they have to be."""
-    refusal: RemoteError | None = None
-    """Why nothing of it runs: its headers say what they may not."""
-
-    @classmethod
-    def of(cls, message: Message, channel: AbstractChannel, socket: Socket) -> Delivery:
-        """A message that came over this channel."""
-        known = message.properties.get
-        origin = Origin(
-            caller=known("user_id", ""),
-            reply_to=known("reply_to") or None,
-            correlation_id=known("correlation_id") or None,
-            message_id=known("message_id") or None,
-            redelivered=message.redelivered,
-            time_s=int(expiration) / 1000 if (expiration := known("expiration")) else math.inf,
-        )
-        return cls(
-            body=message.body,
-            routing_key=message.routing_key,
-            origin=origin,
-            content_type=known("content_type"),
-            encoding=known("content_encoding"),
-            channel=channel,
-            socket=socket,
-            tag=message.tag,
-            headers=message.headers,
-            unreadable=known(UNREADABLE),
-        )
-
-    def replayed(self, operators: frozenset[str]) -> Delivery:
-        """Itself, as its headers say."""
-        if PREFIX not in self.headers:
-            return self
-        try:
-            return replace(self, origin=as_replayed(self.origin, self.headers, operators))
-        except RemoteError as error:
-            return replace(self, refusal=error)
-
-    @property
-    def calls(self) -> int:
-        """How many calls it holds, at most."""
-        return self.body.count(b"\n") + 1
-
-    def acknowledge(self) -> None:
-        """It is done with and the broker has its replies. Should the connection be gone, it comes again."""
-        if not self.channel.is_closed:
-            self.socket.acknowledge_soon(self.channel.number, self.tag)
-
-    async def hand_back(self) -> None:
-        """Somebody else, or we later, shall do it."""
-        try:
-            with loss_as_error():
-                await self.channel.basic_nack(self.tag, requeue=True, wait=False)
-        except (aiormq.exceptions.AMQPError, OSError) as error:
-            log.info("handed back by the loss of its connection", error=repr(error))
 
 
 class Consumer:
@@ -160,8 +87,15 @@ class Consumer:
         self.link.drop("the broker cancelled a consumer")
 
     def _on_message(self, message: Message, channel: AbstractChannel, socket: Socket) -> None:
-        delivery = Delivery.of(message, channel, socket)
-        self._take(delivery.replayed(self._settings.operator_names) if message.headers else delivery)
+        try:
+            delivery = Delivery.of(message, channel, socket)
+            self._take(delivery.replayed(self._settings.operator_names) if message.headers else delivery)
+        except Exception:
+            # Left alone it would lie unsettled in our hands for as long as the connection lasts.
+            log.exception("a bug: a message could not be taken; a write goes to the dead letters")
+            rejecting = asyncio.create_task(reject(channel, message.tag))
+            self._running.add(rejecting)
+            rejecting.add_done_callback(self._running.discard)
 
     def _take(self, delivery: Delivery) -> None:
         """Begin with a message, or let it lie while enough is in hand."""
@@ -204,6 +138,8 @@ class Consumer:
                         await self._replies.send(delivery.origin, answered.replies)
         except Exception as error:  # noqa: BLE001 - unsettled, it is delivered again, and its receipt answers for it
             log.warning("a message could not be settled; it goes back to the queue", error=repr(error))
+            if not (self._stopping or delivery.channel.is_closed):
+                await asyncio.sleep(random.uniform(0.2, 1) * AGAIN_S)  # noqa: S311 - a pause, not a secret
             return await delivery.hand_back()
         reached("K9")
         return delivery.acknowledge()
@@ -238,19 +174,34 @@ class Consumer:
                     answered.replies.clear()
                 yield answered
 
-    async def drain(self) -> None:
-        """Take nothing new, finish what runs, hand back the rest."""
+    async def drain(self, hurry: asyncio.Event) -> bool:
+        """Take nothing new, finish what runs, hand back the rest. False when that was cut short: time was up, or hurry.
+
+        What is cut short is not settled, so it comes again, and its receipt tells whether it has committed.
+        """
         self._stopping = True
         self._channel = None
         await self.intake.stop()
         while self._parked:
             await self._parked.popleft().hand_back()
-        if self._running:
-            log.info("finishing what runs", messages=len(self._running), at_most_s=self._settings.drain_s)
-            _, late = await asyncio.wait(self._running, timeout=self._settings.drain_s)
-            for task in late:
-                task.cancel()
+        late = await self._finish(hurry) if self._running else set()
+        for task in late:
+            task.cancel()
+        if late:
+            log.warning("what still runs is cut short; it goes back to its queue", messages=len(late))
+            await asyncio.wait(late, timeout=ROLLBACK_S)
         self.link.socket.acknowledge_now()
+        return not late
+
+    async def _finish(self, hurry: asyncio.Event) -> set[asyncio.Task[None]]:
+        """Wait for what runs; what runs still when there is no time any more."""
+        log.info("finishing what runs", messages=len(self._running), at_most_s=self._settings.drain_s)
+        running = set(self._running)
+        ways = [asyncio.ensure_future(asyncio.wait(running)), asyncio.ensure_future(hurry.wait())]
+        await asyncio.wait(ways, timeout=self._settings.drain_s, return_when=asyncio.FIRST_COMPLETED)
+        for way in ways:
+            way.cancel()
+        return {task for task in running if not task.done()}
 
 
 def _unanswerable(delivery: Delivery, why: str) -> Answered:

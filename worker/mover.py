@@ -24,7 +24,7 @@ from rpc_client.reader import HotChannel
 from rpc_client.wire import Names
 from worker import topology
 from worker.arrivals import Arrivals
-from worker.consumer import Delivery
+from worker.delivery import Delivery
 from worker.desk.store import KeptLetter, keep
 from worker.errors import Verdict, is_schema_change, judge
 from worker.intake import never
@@ -102,10 +102,11 @@ class Mover:
         """Keep a channel open as long as the connection is."""
         while not connection.is_closed:
             try:
-                async with self._channel(connection, socket) as channel:
-                    await self._until_lost(channel)
-                await asyncio.sleep(AGAIN_S)
-                await topology.declare(connection, self._settings)  # should somebody have deleted the queue
+                with loss_as_error():
+                    async with self._channel(connection, socket) as channel:
+                        await self._until_lost(channel)
+                    await asyncio.sleep(AGAIN_S)
+                    await topology.declare(connection, self._settings)  # should somebody have deleted the queue
             except Exception as error:  # noqa: BLE001 - whatever it is, the answer is to try again
                 if not connection.is_closed:
                     log.warning("dead letters cannot be taken from their queue; trying again", error=repr(error))

@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import structlog
+from aiormq.exceptions import PublishError
 from pamqp.commands import Basic
 
 from rpc_client.connection import Link, loss_as_error, open_channel
 from rpc_client.properties import encode_properties, shortened
 from rpc_client.reader import HotChannel
 from rpc_client.wire import Names
+from worker import topology
 from worker.calls import mark_of
 from worker.crash_points import reached
 from worker.keys import QUEUE
@@ -73,6 +75,7 @@ class Replies:
     """The publishing half of a worker."""
 
     def __init__(self, settings: WorkerSettings, keys: KeyRing) -> None:
+        self._settings = settings
         self._names = Names(settings.prefix)
         self._caller = settings.caller
         self._most = settings.message_bytes
@@ -195,26 +198,32 @@ class Replies:
         letter = letter.within(self._most)
         headers = letter.headers(first_at=datetime.fromtimestamp(origin.received_at, UTC), worker=WORKER)
         sealed = self._keys.seal(letter.body, place=QUEUE)
+        properties = Basic.Properties(
+            correlation_id=origin.correlation_id,
+            reply_to=origin.reply_to,
+            delivery_mode=2,
+            user_id=self._caller,
+            headers={
+                "x-rowcall-id": mark_of(letter.body, origin),
+                **headers,
+                "x-rowcall-caller": origin.caller,
+                "x-rowcall-sealed": 1,
+            },
+        )
         with loss_as_error():
             async with asyncio.timeout(WAIT_S):
                 await self.link.up.wait()
-                assert self._dead is not None
-                await self._dead.basic_publish(
-                    sealed,
-                    exchange=self._names.dead,
-                    routing_key=shortened(routing_key),
-                    properties=Basic.Properties(
-                        correlation_id=origin.correlation_id,
-                        reply_to=origin.reply_to,
-                        message_id=uuid4().hex,
-                        delivery_mode=2,
-                        user_id=self._caller,
-                        headers={
-                            "x-rowcall-id": mark_of(letter.body, origin),
-                            **headers,
-                            "x-rowcall-caller": origin.caller,
-                            "x-rowcall-sealed": 1,
-                        },
-                    ),
-                    mandatory=True,
-                )
+                try:
+                    await self._publish_dead(sealed, routing_key, properties)
+                except PublishError:
+                    log.warning("no queue takes dead letters; it is declared and bound anew")
+                    assert self.link.connection is not None
+                    await topology.declare(self.link.connection, self._settings)
+                    await self._publish_dead(sealed, routing_key, properties)
+
+    async def _publish_dead(self, sealed: bytes, routing_key: str, properties: Basic.Properties) -> None:
+        assert self._dead is not None
+        properties.message_id = uuid4().hex
+        await self._dead.basic_publish(
+            sealed, exchange=self._names.dead, routing_key=shortened(routing_key), properties=properties, mandatory=True
+        )

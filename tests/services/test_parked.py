@@ -34,7 +34,7 @@ async def consumer(settings: WorkerSettings, local: LocalWorker, monkeypatch) ->
     try:
         yield consumer
     finally:
-        await consumer.drain()
+        await consumer.drain(asyncio.Event())
         await consumer.link.stop()
         await replies.link.stop()
         await topology.delete(settings)

@@ -1,0 +1,97 @@
+"""What somebody does to a broker that runs: queues and exchanges deleted, connections closed, a queue that is full."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from accounts import AsyncAccounts
+from rpc_client import InternalError, OutcomeUnknown, Unroutable
+from tests.acceptance.broker import Peer, connected_peer, dead_letter
+from tests.faults.given import Place, ledger, place, until, until_said
+from tests.own_servers import OwnServer
+
+
+@pytest.fixture
+async def there(settings, tmp_path) -> AsyncIterator[Place]:
+    async with place(settings, tmp_path, settings.amqp_urls[0]) as there:
+        yield there
+
+
+@pytest.fixture
+async def own_there(own_rabbitmq: OwnServer, settings, tmp_path) -> AsyncIterator[Place]:
+    async with place(settings, tmp_path, own_rabbitmq.url) as there:
+        yield there
+
+
+@pytest.fixture
+async def peer(there: Place) -> AsyncIterator[Peer]:
+    async with connected_peer(there.settings) as peer:
+        yield peer
+
+
+async def test_queues_deleted_under_a_worker_are_declared_anew_and_calls_go_on(there: Place, peer: Peer, sql):
+    for lane in ("write", "read"):
+        await peer.channel.queue_delete(f"{there.settings.prefix}.{lane}")
+        await until_said(there.worker, '"consuming"', times=2 if lane == "write" else 3)
+
+    await asyncio.gather(*(there.accounts.deposit("a-1", 1) for _ in range(70)))
+
+    assert await ledger(sql) == (70, 70)
+    assert (await there.accounts.get_account("a-1")).balance == 70
+
+
+async def test_an_exchange_deleted_under_a_client_is_an_answer_and_a_worker_makes_it_anew(there: Place, peer: Peer):
+    await peer.channel.exchange_delete(peer.names.requests)
+
+    with pytest.raises(Unroutable, match="rowcall worker"):
+        await there.accounts.deposit("a-1", 1)
+    await there.worker.stop()
+    await there.start()
+
+    assert await there.accounts.deposit("a-1", 1) == 1
+
+
+async def test_a_dead_letter_waits_for_its_queue_to_be_bound_again_and_is_kept_once(there: Place, peer: Peer, sql):
+    await sql.execute("alter table accounts.entries rename column note to remark")
+    queue = await peer.channel.get_queue(peer.names.dead_letters)
+    await queue.unbind(peer.names.dead, "#")
+
+    with pytest.raises(InternalError) as caught:
+        await there.accounts.deposit("a-1", 1)
+    letter = await dead_letter(sql)
+
+    assert (str(letter["id"]), letter["reason"]) == (caught.value.request_id, "internal")
+    assert await sql.fetchval("select count(*) from rowcall.dead_letters") == 0
+
+
+async def test_connections_that_an_operator_closes_fail_no_call(own_rabbitmq: OwnServer, own_there: Place, sql):
+    calls = [asyncio.ensure_future(own_there.accounts.deposit("a-1", 1)) for _ in range(200)]
+    await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+
+    await own_rabbitmq.control("close_all_connections", "maintenance")
+    calls += [asyncio.ensure_future(own_there.accounts.deposit("a-1", 1)) for _ in range(200)]
+
+    assert sorted(await asyncio.gather(*calls)) == list(range(1, 401))
+    assert await ledger(sql) == (400, 400)
+
+
+async def test_a_full_queue_is_named_at_the_deadline_and_the_refused_run_when_there_is_room(
+    own_rabbitmq: OwnServer, own_there: Place, sql
+):
+    prefix = own_there.settings.prefix
+    await own_rabbitmq.control("set_policy", prefix, f"^{prefix}[.]write$", '{"max-length": 1}', "--apply-to", "queues")
+    await own_there.worker.stop()
+    transport = own_there.client._transport
+    before = transport._published
+    waiting = [asyncio.ensure_future(own_there.accounts.deposit("a-1", 1)) for _ in range(640)]
+    await until(lambda: transport._published >= before + 10 and len(transport._flying) == 0)
+
+    with pytest.raises(OutcomeUnknown, match=r"refused it \d+ times and kept nothing of it.*is full"):
+        await AsyncAccounts(own_there.client.with_options(timeout_s=2)).withdraw("a-1", 1)
+    await own_there.start()
+
+    await asyncio.gather(*waiting)
+    assert await ledger(sql) == (640, 640)
