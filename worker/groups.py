@@ -69,12 +69,12 @@ class Groups:
         """Run calls of one method."""
         reached("K2")
         answer = calls[0].answer
-        queue = self._queue(answer)
-        soon = time.time() + LEFT_S
-        if not answer.together or queue.fails_often or any(call.expires_at < soon for call in calls):
-            await run_alone(calls, self._database)
-        else:
-            await queue.run(calls)
+        if not answer.together:
+            return await run_alone(calls, self._database)
+        queue, soon = self._queue(answer), time.time() + LEFT_S
+        if queue.fails_often or any(call.expires_at < soon for call in calls):
+            return await run_alone(calls, self._database)
+        return await queue.run(calls)
 
 
 class MethodQueue:
