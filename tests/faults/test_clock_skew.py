@@ -44,7 +44,14 @@ async def deposits(sql: asyncpg.Connection) -> int:
     return await sql.fetchval("select count(*) from accounts.entries")
 
 
-@pytest.mark.parametrize(("seconds", "messages"), [(-30, CALLS + 1), (30, CALLS), (-DAY_S, CALLS + 1)])
+@pytest.mark.parametrize(
+    ("seconds", "messages"),
+    [
+        (-30, CALLS + 1),
+        pytest.param(30, CALLS, marks=pytest.mark.heavy),
+        pytest.param(-DAY_S, CALLS + 1, marks=pytest.mark.heavy),
+    ],
+)
 async def test_clock_skew_of_a_client_fails_no_call(settings, account, sql, seconds, messages):
     """One whose clock is behind learns it from the first answer, at the cost of one message more."""
     said = await called(settings, seconds)
@@ -62,7 +69,7 @@ async def test_ids_that_a_client_makes_a_day_ahead_are_refused_and_nothing_runs(
     assert await deposits(sql) == 0
 
 
-@pytest.mark.parametrize("seconds", [-30, 30])
+@pytest.mark.parametrize("seconds", [30, pytest.param(-30, marks=pytest.mark.heavy)])
 async def test_clock_skew_of_a_worker_fails_no_call(start_worker, settings, client, sql, seconds):
     await start_worker(*SKEWED, str(seconds))
     await AsyncAccounts(client).open_account("a-1", "me")

@@ -1,0 +1,37 @@
+"""docs/guarantees.md names the tests that show what it promises."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8")
+NAMED = set(re.findall(r"`(test_\w+)`", PAGE))
+HEAVY = re.compile(r"@pytest\.mark\.heavy\n(?:@.*\n)*(?:async )?def (test_\w+)")
+
+
+def sources() -> list[str]:
+    return [file.read_text(encoding="utf-8") for file in (ROOT / "tests").rglob("test_*.py")]
+
+
+def test_every_test_that_is_named_exists_and_runs_every_day():
+    defined = {name for text in sources() for name in re.findall(r"^(?:async )?def (test_\w+)", text, re.MULTILINE)}
+    seldom = {name for text in sources() for name in HEAVY.findall(text)}
+
+    assert NAMED - defined == set()
+    assert NAMED & seldom == set()
+
+
+def test_every_promise_says_by_what_it_is_kept_what_it_costs_and_what_shows_it():
+    promises = re.findall(r"^### (G\d+): .*\n((?:(?!##).*\n)*)", PAGE, re.MULTILINE)
+
+    assert [name for name, _ in promises] == ["G1", "G2", "G3", "G4", "G5", "G6", "G8", "G10", "G11", "G12"]
+    for name, text in promises:
+        assert [word in text for word in ("**By** ", "**Costs** ", "**Shown by** `test_")] == [True] * 3, name
+
+
+def test_every_test_of_a_promise_is_named():
+    text = (ROOT / "tests" / "faults" / "test_guarantees.py").read_text(encoding="utf-8")
+
+    assert set(re.findall(r"def (test_g\d+_\w+)", text)) <= NAMED
