@@ -1,0 +1,1 @@
+"""The chaos rig: faults on purpose, and the proof that nothing was lost and nothing doubled."""
