@@ -52,18 +52,19 @@ async def overrun(tx: Transaction, mark: str) -> int:
 @chaos.implements(Chaos.kill)
 async def kill(tx: Transaction, mark: str) -> int:
     await leave(tx, mark, "kill")
-    return die()
+    return die(mark)
 
 
 @chaos.implements(Chaos.kill_read)
 async def kill_read(_: Session, mark: str) -> int:
-    return die()
+    return die(mark)
 
 
-def die() -> int:
-    """End this very process, where it is a worker that was started to be killed."""
+def die(mark: str) -> int:
+    """End this very process, where it is a worker that was started to be killed; its last words say whose doing it was."""
     if os.environ.get("ROWCALL_TEST_HOOKS") != "1":
         raise RuntimeError("this process was not started to be killed: ROWCALL_TEST_HOOKS is not 1")
+    os.write(2, b'{"event": "dying", "mark": "%s"}\n' % mark.encode())
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("nobody survives that")
 

@@ -1,0 +1,181 @@
+"""The processes of a run: each has a place, and whoever falls is replaced, until the crew is told to end.
+
+Only these are ever signalled, through the handles by which they were started. How a client is spoken to: SIGTERM asks
+it to begin nothing new, settle whatever is undecided, and end with 0; SIGKILL is SIGKILL, and its successor, started
+with the same words, reads its journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tests.chaos.folder import Folder, Journal
+
+ROOT = Path(__file__).parents[2]
+PAUSE_S = 0.3
+LOOK_S = 0.05
+EX_TEMPFAIL = 75
+"""A worker that could not reach PostgreSQL when it started."""
+CONSUMING = b'"consuming"'
+
+
+class Place:
+    """One place of the crew, and the process that fills it."""
+
+    def __init__(
+        self, name: str, words: Sequence[str], environment: Mapping[str, str], folder: Folder, told: Journal
+    ) -> None:
+        self.name = name
+        self._words, self._environment, self._folder, self._told = [*words], {**environment}, folder, told
+        self._process: asyncio.subprocess.Process | None = None
+        self._number = 0
+        self._keeping: asyncio.Task[None] | None = None
+        self._last_signal: signal.Signals | None = None
+        self._ending = False
+        self.spared = False
+        """While something else is done to it, it is not killed too."""
+        self.trouble: list[str] = []
+        """Ends that nobody meant."""
+
+    @property
+    def log(self) -> Path:
+        return self._folder.logs / f"{self.name}-{self._number}.log"
+
+    @property
+    def pid(self) -> int | None:
+        """Of the process, while it runs."""
+        alive = self._process is not None and self._process.returncode is None
+        return self._process.pid if alive and self._process is not None else None
+
+    @property
+    def works(self) -> bool:
+        """Whether it has begun to serve: as a worker takes calls, a client has written something."""
+        return self.pid is not None and self.log.exists() and CONSUMING in self.log.read_bytes()
+
+    def signal(self, number: signal.Signals) -> int | None:
+        """Send it a signal; the pid that it went to."""
+        if (pid := self.pid) is not None and self._process is not None:
+            self._last_signal = number if number in {signal.SIGTERM, signal.SIGKILL} else self._last_signal
+            self._process.send_signal(number)
+        return pid
+
+    async def start(self) -> None:
+        """Fill the place, and keep it filled."""
+        await self._launch()
+        self._keeping = asyncio.create_task(self._keep())
+
+    async def until_works(self, timeout_s: float = 60.0) -> None:
+        async with asyncio.timeout(timeout_s):
+            while not self.works:
+                await asyncio.sleep(LOOK_S)
+
+    async def end(self, timeout_s: float) -> bool:
+        """Ask it to end, and wait: whether it did in time. Nobody takes its place any more."""
+        self._ending = True
+        self.signal(signal.SIGTERM)
+        assert self._keeping is not None
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._keeping), timeout_s)
+        if ended := self._keeping.done():
+            return ended
+        self.trouble.append(f"{self.name} ({self.pid}) did not end within {timeout_s:g} s of SIGTERM")
+        self.signal(signal.SIGKILL)
+        await self._keeping
+        return False
+
+    async def abandon(self) -> None:
+        """However the run ends, nobody is left behind."""
+        if self._keeping is not None:
+            self._ending = True
+            self.signal(signal.SIGKILL)
+            await self._keeping
+
+    async def _launch(self) -> None:
+        self._number += 1
+        self._last_signal = None
+        with self.log.open("ab") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                *self._words,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=self._environment | {"ROWCALL_CRASH_SEED": f"{self.name}-{self._number}"},
+                cwd=self._folder.root,  # so that no .env of the checkout speaks to it
+            )
+        self._told.write(what="start", name=self.name, pid=self._process.pid, log=self.log.name)
+        if self._ending:  # meanwhile
+            self.signal(signal.SIGKILL)
+
+    async def _keep(self) -> None:
+        while True:
+            assert self._process is not None
+            code = await self._process.wait()
+            meant = self._meant(code)
+            self._told.write(what="end", name=self.name, pid=self._process.pid, code=code, meant=meant)
+            if not meant:
+                self.trouble.append(f"{self.log.name} ended with {code}")
+            if self._ending:
+                return
+            await asyncio.sleep(0 if code in {0, -signal.SIGKILL} else PAUSE_S)
+            if self._ending:
+                return
+            await self._launch()
+
+    def _meant(self, code: int) -> bool:
+        """A worker may be killed, by us, by a crash point or by its own call; nobody may end by himself otherwise."""
+        if code == -signal.SIGKILL:
+            return self._last_signal is signal.SIGKILL or self.name.startswith("worker")
+        if code == -signal.SIGTERM:  # before it had begun to listen for it
+            return self._last_signal is signal.SIGTERM
+        if code == 0:
+            return self._last_signal is signal.SIGTERM
+        return code == EX_TEMPFAIL and self.name.startswith("worker")
+
+
+class Crew:
+    """Everybody, by kind."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._told = Journal(folder.crew)
+        self.workers: list[Place] = []
+        self.clients: list[Place] = []
+        self.auditors: list[Place] = []
+
+    @property
+    def everybody(self) -> list[Place]:
+        return [*self.workers, *self.clients, *self.auditors]
+
+    @property
+    def trouble(self) -> list[str]:
+        return [trouble for place in self.everybody for trouble in place.trouble]
+
+    def place(self, kind: list[Place], name: str, words: Sequence[str], environment: Mapping[str, str]) -> Place:
+        """Make one more place of a kind."""
+        made = Place(name, words, environment, self._folder, self._told)
+        kind.append(made)
+        return made
+
+    async def abandon(self) -> None:
+        """Kill whoever is left."""
+        await asyncio.gather(*(place.abandon() for place in self.everybody))
+
+    async def end(self, kind: list[Place], timeout_s: float) -> None:
+        """Ask all of a kind to end."""
+        await asyncio.gather(*(place.end(timeout_s) for place in kind))
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """What a process of a run is told: nothing of what the caller's environment says to Rowcall."""
+    return {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "examples" / "accounts")]),
+        **{f"ROWCALL_{name.upper()}": value for name, value in settings.items()},
+    }

@@ -1,0 +1,93 @@
+"""The nemesis: does what power cuts, networks, operators and deployments do, as a seed says, and notes each deed.
+
+Large faults come one after the other, for each can be judged only by itself; small ones all the time beside them. Who
+suffers a large one as a single process is spared the small ones meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+
+from tests.chaos.deeds import Deeds
+from tests.chaos.plan import Plan
+
+CALM_S = 6.0
+"""Before the first large fault, and after the last."""
+GAP_S = (3.0, 6.0)
+MUST = ("broker-kill", "postgres-kill", "redis-kill", "alarm", "black-hole")
+"""Every run has these, however short: they come first, in an order of the seed."""
+LARGE = (*MUST, "postgres-restart", "broker-restart", "freeze", "worker-cut", "answers-held", "requests-held")
+SMALL_S = {
+    "terminate": 10.0,
+    "backend": 2.0,
+    "cut": 5.0,
+    "lost-answer": 4.0,
+    "client-kill": 20.0,
+}
+"""How often, in the mean."""
+
+Fault = Callable[[random.Random], Awaitable[None]]
+
+
+class Nemesis:
+    """Follows a plan's seed until it is told to stop."""
+
+    def __init__(self, plan: Plan, deeds: Deeds) -> None:
+        self._plan, self._deeds = plan, deeds
+        self._small = {"kill": plan.kill_every_s, **SMALL_S}
+
+    async def run(self) -> None:
+        """Everything, for the plan's duration; a large fault that has begun is brought to its end."""
+        until = time.monotonic() + self._plan.duration_s - CALM_S
+        small = [
+            asyncio.create_task(self._again(name, every_s, until))
+            for name, every_s in self._small.items()
+            if self._plan.wants(name)
+        ]
+        try:
+            await self._in_turn(until)
+            await asyncio.gather(*small)
+        finally:
+            for task in small:
+                task.cancel()
+        await asyncio.sleep(CALM_S)
+
+    def order(self) -> list[str]:
+        """The large faults of one round after another, as many as a run of any length needs."""
+        chance = self._chance("order")
+        must = [name for name in MUST if self._plan.wants(name)]
+        rest = [name for name in LARGE if name not in MUST and self._plan.wants(name)]
+        chance.shuffle(must)
+        chance.shuffle(rest)
+        order = must + rest
+        for _ in range(100 if order else 0):
+            order += chance.sample(must + rest, len(must + rest))
+        return order
+
+    async def _in_turn(self, until: float) -> None:
+        chance = self._chance("large")
+        await asyncio.sleep(CALM_S)
+        for name in self.order():
+            if time.monotonic() >= until:
+                return
+            await self._do(name, chance)
+            await asyncio.sleep(chance.uniform(*GAP_S))
+
+    async def _again(self, name: str, every_s: float, until: float) -> None:
+        chance = self._chance(name)
+        while True:
+            await asyncio.sleep(every_s * chance.uniform(0.6, 1.4))
+            if time.monotonic() >= until:
+                return
+            await self._do(name, chance)
+
+    async def _do(self, name: str, chance: random.Random) -> None:
+        fault: Fault = getattr(self._deeds, name.replace("-", "_"))
+        await fault(chance)
+
+    def _chance(self, what: str) -> random.Random:
+        """Each has dice of its own, so that none depends on how long another took."""
+        return random.Random(f"{self._plan.seed}/{what}")
