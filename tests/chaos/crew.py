@@ -29,9 +29,10 @@ class Place:
     """One place of the crew, and the process that fills it."""
 
     def __init__(
-        self, name: str, words: Sequence[str], environment: Mapping[str, str], folder: Folder, told: Journal
+        self, name: str, words: Sequence[str], environment: Mapping[str, str], folder: Folder, told: Journal, seed: int
     ) -> None:
         self.name = name
+        self._seed = seed
         self._words, self._environment, self._folder, self._told = [*words], {**environment}, folder, told
         self._process: asyncio.subprocess.Process | None = None
         self._number = 0
@@ -106,7 +107,7 @@ class Place:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=self._environment | {"ROWCALL_CRASH_SEED": f"{self.name}-{self._number}"},
+                env=self._environment | {"ROWCALL_CRASH_SEED": f"{self._seed}/{self.log.name}"},
                 cwd=self._folder.root,  # so that no .env of the checkout speaks to it
             )
         self._told.write(what="start", name=self.name, pid=self._process.pid, log=self.log.name)
@@ -142,8 +143,8 @@ class Place:
 class Crew:
     """Everybody, by kind."""
 
-    def __init__(self, folder: Folder) -> None:
-        self._folder = folder
+    def __init__(self, folder: Folder, seed: int) -> None:
+        self._folder, self._seed = folder, seed
         self._told = Journal(folder.crew)
         self.workers: list[Place] = []
         self.clients: list[Place] = []
@@ -159,7 +160,7 @@ class Crew:
 
     def place(self, kind: list[Place], name: str, words: Sequence[str], environment: Mapping[str, str]) -> Place:
         """Make one more place of a kind."""
-        made = Place(name, words, environment, self._folder, self._told)
+        made = Place(name, words, environment, self._folder, self._told, self._seed)
         kind.append(made)
         return made
 

@@ -86,13 +86,13 @@ class Deeds:
     async def broker_kill(self, chance: random.Random) -> None:
         await self._down("broker-kill", self._servers.rabbitmq, chance.uniform(0, 1), kill=True)
 
-    async def broker_restart(self, chance: random.Random) -> None:
+    async def broker_restart(self, _: random.Random) -> None:
         await self._down("broker-restart", self._servers.rabbitmq, 0, kill=False)
 
     async def postgres_kill(self, chance: random.Random) -> None:
         await self._down("postgres-kill", self._servers.postgresql, chance.uniform(0.2, 2), kill=True)
 
-    async def postgres_restart(self, chance: random.Random) -> None:
+    async def postgres_restart(self, _: random.Random) -> None:
         await self._down("postgres-restart", self._servers.postgresql, 0, kill=False)
 
     async def redis_kill(self, chance: random.Random) -> None:

@@ -1,4 +1,4 @@
-"""A proxy on every way between a process and a server, so that one way can be cut, or stand still, and the others go on."""
+"""A proxy on every way between a process and a server: one way can be cut, or stand still, and the others go on."""
 
 from __future__ import annotations
 

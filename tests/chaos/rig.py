@@ -52,7 +52,7 @@ class _Rig:
 
     def __init__(self, plan: Plan, folder: Folder, servers: OwnServers, settings: WorkerSettings) -> None:
         self._plan, self._folder, self._servers, self._settings = plan, folder, servers, settings
-        self.crew = Crew(folder)
+        self.crew = Crew(folder, plan.seed)
         self.worker_ways: list[Ways] = []
         self.client_ways: list[Ways] = []
         self.base = settings_of(settings)

@@ -61,7 +61,7 @@ async def kill_read(_: Session, mark: str) -> int:
 
 
 def die(mark: str) -> int:
-    """End this very process, where it is a worker that was started to be killed; its last words say whose doing it was."""
+    """End this very process, where it is a worker that was started to be killed. Its last words say who did it."""
     if os.environ.get("ROWCALL_TEST_HOOKS") != "1":
         raise RuntimeError("this process was not started to be killed: ROWCALL_TEST_HOOKS is not 1")
     os.write(2, b'{"event": "dying", "mark": "%s"}\n' % mark.encode())

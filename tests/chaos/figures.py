@@ -1,0 +1,121 @@
+"""How long things took, by the run's own evidence, against what is promised."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos.evidence import Evidence
+from tests.chaos.folder import Folder, lines
+
+WHOLE = ("broker-kill", "broker-restart", "postgres-kill", "postgres-restart", "alarm", "black-hole", "freeze")
+WHOLE_TOO = ("worker-cut", "answers-held", "requests-held")
+AFTERMATH_S = 4.0
+"""For so long after a large fault what is late may be late because of that."""
+DEADLY = ("chaos.kill", "chaos.kill_read")
+NOTICE_S = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One of them; without a value where the run had no occasion."""
+
+    what: str
+    value: float | None
+    most: float
+    of: int
+    unit: str = "s"
+
+    @property
+    def holds(self) -> bool:
+        return self.value is None or self.value <= self.most
+
+    @property
+    def text(self) -> str:
+        value = "no occasion" if self.value is None else f"{self.value:.3g} {self.unit}".strip()
+        return f"{self.what}: {value} (at most {self.most:g}; {self.of} seen){'' if self.holds else '  TOO MUCH'}"
+
+
+def figures(folder: Path, evidence: Evidence) -> list[Figure]:
+    """All that are judged."""
+    redelivered = _redelivery(evidence)
+    noticed, healed = _noticed(evidence), _healed(evidence)
+    poison = [evidence.deaths[id_] for id_, asked in evidence.asked.items() if asked.method in DEADLY]
+    innocent = _innocent(folder, evidence)
+    return [
+        Figure("answered after its worker's SIGKILL, p99", _p99(redelivered), 1.0, len(redelivered)),
+        _worst("first good call after the broker accepts", _first_good(evidence, "broker-kill", "broker-restart"), 3.0),
+        _worst(
+            "first good call after PostgreSQL accepts", _first_good(evidence, "postgres-kill", "postgres-restart"), 2.0
+        ),
+        _worst("silent peer noticed by the broker", noticed, 18.0),
+        _worst("black hole healed after the network", healed, 5.0),
+        Figure("deaths by one call", max(poison, default=None), 3, len(poison), ""),
+        Figure("innocent calls taken for poison", len(innocent), 0, len(innocent), ""),
+    ]
+
+
+def _redelivery(evidence: Evidence) -> list[float]:
+    """From a worker's SIGKILL to the caller's answer, for what was in that worker's hand and nothing else delayed."""
+    kills = [deed["mono"] for deed in evidence.done("kill")]
+    troubled = [(deed["mono"] - 1, deed["until"] + AFTERMATH_S) for deed in evidence.done(*WHOLE, *WHOLE_TOO)]
+    taken = []
+    for answered in evidence.answered:
+        asked = evidence.asked.get(answered.id)
+        at = bisect_left(kills, answered.mono) - 1
+        if not answered.redelivered or asked is None or at < 0 or asked.method in DEADLY:
+            continue
+        heard = next((line["mono"] for line in asked.heard if line["what"] in {"ok", "error"}), None)
+        if heard is None or not asked.mono < kills[at] < heard:
+            continue
+        if not any(start <= kills[at] <= end for start, end in troubled):
+            taken.append(heard - kills[at])
+    return taken
+
+
+def _first_good(evidence: Evidence, *faults: str) -> list[float]:
+    """From a server's first answer to the first result that a caller heard."""
+    found = []
+    for deed in evidence.done(*faults):
+        at = bisect_left(evidence.good, deed["until"])
+        found += [evidence.good[at] - deed["until"]] if at < len(evidence.good) else []
+    return found
+
+
+def _noticed(evidence: Evidence) -> list[float]:
+    """From a peer's last word until the broker gave it up."""
+    silences, found = evidence.silences(), []
+    for deed in evidence.done("freeze", "worker-cut"):
+        after = [silence - deed["mono"] for silence in silences if 0 < silence - deed["mono"] < NOTICE_S]
+        found += after[:1]
+    return found
+
+
+def _healed(evidence: Evidence) -> list[float]:
+    """From the end of a black hole to the first call that its worker did well again."""
+    found = []
+    for deed in evidence.done("black-hole"):
+        well = (a.mono for a in evidence.answered if a.worker == deed["target"] and a.outcome == "ok")
+        found += [mono - deed["until"] for mono in well if mono > deed["until"]][:1]
+    return found
+
+
+def _innocent(folder: Path, evidence: Evidence) -> list[str]:
+    """Calls that never killed anybody, dead-lettered as poison."""
+    letters: Iterable[dict[str, object]] = lines(Folder(folder).dump / "dead_letters.jsonl")
+    return [
+        json.dumps(letter, default=str)
+        for letter in letters
+        if letter.get("reason") == "poison" and letter.get("method") not in DEADLY
+    ]
+
+
+def _worst(what: str, values: Sequence[float], most: float) -> Figure:
+    return Figure(what, max(values, default=None), most, len(values))
+
+
+def _p99(values: Sequence[float]) -> float | None:
+    return sorted(values)[min(int(len(values) * 0.99), len(values) - 1)] if values else None
