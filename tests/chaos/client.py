@@ -31,9 +31,8 @@ BEHIND_S = 1.0
 async def main(words: argparse.Namespace) -> None:
     folder = Folder(words.run)
     history = History(folder, words.number)
-    left, lives = left_open(history.path)
-    history.write("started", generation=lives + 1)
-    rng = random.Random(f"{words.seed}/{words.number}/{lives}")
+    left = left_open(history.path)
+    rng = random.Random(f"{words.seed}/{words.number}/{history.path.stat().st_size}")
     workload = Workload(rng, words.without.split(","))
     settings = ClientSettings(_env_file=None)
     listening = [AsyncClient(settings, transport=Listening(settings, history)) for _ in range(2)]
@@ -43,13 +42,13 @@ async def main(words: argparse.Namespace) -> None:
         async with asyncio.TaskGroup() as tasks:
             for one in left:
                 tasks.create_task(caller.resume(one))
-            await _ready(caller, client, settings.prefix if words.number == 0 else None)
+            await _ready(caller, client, settings.prefix, lays=words.number == 0)
             await _drive(caller, workload, rng, words.rate, tasks)
 
 
-async def _ready(caller: Caller, client: AsyncClient, prefix: str | None) -> None:
+async def _ready(caller: Caller, client: AsyncClient, prefix: str, *, lays: bool) -> None:
     """When the ground is there, or the client is asked to end before it is."""
-    work = asyncio.create_task(lay(caller, prefix) if prefix is not None else laid(client))
+    work = asyncio.create_task(lay(caller, prefix) if lays else laid(client, prefix))
     ending = asyncio.create_task(caller.ending.wait())
     await asyncio.wait([work, ending], return_when=asyncio.FIRST_COMPLETED)
     ending.cancel()

@@ -7,6 +7,7 @@ others begin when the last of it is there.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -25,27 +26,30 @@ BLOCKS = {"INPUT": "block-ask", "OUTPUT": "block-tell"}
 async def lay(caller: Caller, prefix: str) -> None:
     """Lay the ground, part by part; each is sent until it is answered."""
     for method, args in _parts():
-        request_id = str(uuid5(NAMESPACE_URL, f"{prefix} {method} {sorted(args.items())}"))
+        request_id = _id(prefix, method, args)
         marked = {name: request_id if value is ... else value for name, value in args.items()}
         await caller.insist(Call(request_id, method, marked, "ground", TIMEOUT_S))
 
 
-async def laid(client: AsyncClient) -> None:
+async def laid(client: AsyncClient, prefix: str) -> None:
     """Wait until the last part of it is there."""
     impatient = client.with_options(timeout_s=TIMEOUT_S)
+    *_, last = _parts()
     while True:
-        try:
-            if await impatient.platform.get_credits(USERS[-1]):
+        with contextlib.suppress(RPCError):
+            if (await impatient.outcome(_id(prefix, *last))).state == "done":
                 return
-        except RPCError:
-            pass  # then it is asked for again
         await asyncio.sleep(LOOK_S)
+
+
+def _id(prefix: str, method: str, args: dict[str, Any]) -> str:
+    return str(uuid5(NAMESPACE_URL, f"{prefix} {method} {sorted(args.items())}"))
 
 
 def _parts() -> Iterator[tuple[str, dict[str, Any]]]:
     """In their order; `...` is for the request id."""
     for account in ACCOUNTS:
-        yield "accounts.open_account", {"account_id": account, "owner": "chaos"}
+        yield "accounts.open_account", {"account_id": account, "owner": ...}
         yield "accounts.deposit", {"account_id": account, "amount": CENTS, "note": ...}
     for user in USERS:
         yield "platform.create_user", {"user_id": user, "email": f"{user}@example.com", "name": None}

@@ -1,5 +1,7 @@
 """What a client did and was told, line by line: written before it does it, so that who is killed leaves nothing out.
 
+In ``history/client-<n>.jsonl``, every line with the "id" of its call:
+
 ========= ==============================================================================================
 invoke    it is about to publish a call: "method", "args", "kind", "attempt", "timeout_s", "sent", "twin"
 ok        it was answered "result"
@@ -7,10 +9,14 @@ error     it was answered an error: "code", "reason", "details", "message"
 unknown   nobody answered it in time: "why"
 confirmed the broker has a call whose outcome nobody waits for ("sent")
 outcome   what ``client.outcome`` said: "state", "fence", "result" or "error"
+========= ==============================================================================================
+
+In ``replies/client-<n>.jsonl``, what no call's fate hangs on:
+
+========= ==============================================================================================
+reply     a line came in, awaited or not: "word" is ok or the error's code, "digest" is of its bytes after the id
+reused    the id was used for another call too, with "args", and that was answered "code"
 asked     ``client.outcome`` could not say: "why"
-reused    the same id was used for another call, and answered "code"
-reply     a reply's line came in: "word" is ok or the error's code, "digest" is of its bytes after the id
-started   the process began: "generation"
 ========= ==============================================================================================
 
 A call is undecided as long as it is only known as invoked, unknown, or Unavailable.
@@ -67,9 +73,15 @@ class History:
         self.path = folder.history / f"client-{number}.jsonl"
         self._client = number
         self._journal = Journal(self.path)
+        aside = folder.root / "replies"
+        aside.mkdir(exist_ok=True)
+        self._aside = Journal(aside / self.path.name)
 
     def write(self, what: str, **fields: Any) -> None:
         self._journal.write(what=what, **fields)
+
+    def write_aside(self, what: str, **fields: Any) -> None:
+        self._aside.write(what=what, **fields)
 
     def invoke(self, call: Call, attempt: int, *, twin: bool = False) -> None:
         self.write("invoke", client=self._client, attempt=attempt, twin=twin, **asdict(call))
@@ -87,7 +99,7 @@ class History:
     def reply(self, reply: Reply, line: bytes) -> None:
         word = "ok" if reply.error is None else reply.error.get("error")
         said = line.partition(b",")[2]
-        self.write("reply", id=reply.id, word=word, digest=blake2b(said, digest_size=8).hexdigest())
+        self.write_aside("reply", id=reply.id, word=word, digest=blake2b(said, digest_size=8).hexdigest())
 
 
 @dataclass(slots=True)
@@ -99,14 +111,11 @@ class Left:
     confirmed: bool = False
 
 
-def left_open(path: Path) -> tuple[list[Left], int]:
-    """The writes of which this journal does not say what became of them, and how many lives wrote it."""
+def left_open(path: Path) -> list[Left]:
+    """The writes of which this journal does not say what became of them."""
     left: dict[str, Left] = {}
-    lives = 0
     for line in lines(path):
         match line["what"]:
-            case "started":
-                lives += 1
             case "invoke":
                 call = _call(line)
                 before = left.get(call.id)
@@ -118,7 +127,7 @@ def left_open(path: Path) -> tuple[list[Left], int]:
                 left[line["id"]].confirmed = True
             case "ok" | "error" | "outcome" if _decides(line):
                 left.pop(line["id"], None)
-    return [*_writes(left)], lives
+    return [*_writes(left)]
 
 
 def _decides(line: dict[str, Any]) -> bool:

@@ -16,8 +16,8 @@ from uuid_utils import uuid7
 
 from tests.chaos.history import Call
 
-ACCOUNTS = [f"account-{n}" for n in range(12)]
-USERS = [f"user-{n}" for n in range(6)]
+ACCOUNTS = [f"account-{n}" for n in range(40)]
+USERS = [f"user-{n}" for n in range(12)]
 GRAPH, ASK, TELL = "chaos-graph", "chaos-ask", "chaos-tell"
 STATUSES = ["QUEUED", "RUNNING", "RUNNING", "COMPLETED", "FAILED", "CANCELED"]
 PATIENCE_S, HASTE_S, OVERRUN_S, DEADLY_S = 25.0, (0.01, 0.3), 1.0, 12.0
