@@ -12,7 +12,7 @@ from pathlib import Path
 import uvloop
 
 from tests.chaos import rig
-from tests.chaos.plan import Plan
+from tests.chaos.plan import RATE, Plan
 from tests.chaos.report import report
 
 
@@ -20,7 +20,7 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--duration", type=float, default=180.0, help="for how long there is load, in seconds")
     parser.add_argument("--seed", type=int, default=random.randrange(10_000), help="decides the faults and the calls")
-    parser.add_argument("--rate", type=float, default=Plan.rate, help="calls a second, of all clients together")
+    parser.add_argument("--rate", type=float, default=RATE, help="calls a second, of all clients together")
     parser.add_argument("--without", default="", help="faults that shall not happen, comma-separated")
     parser.add_argument("--only", default="", help="the faults that shall, comma-separated")
     parser.add_argument("--no-times", action="store_true", help="print the figures, but do not judge by them")

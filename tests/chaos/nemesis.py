@@ -43,16 +43,20 @@ class Nemesis:
         """Everything, for the plan's duration; a large fault that has begun is brought to its end."""
         until = time.monotonic() + self._plan.duration_s - CALM_S
         small = [
-            asyncio.create_task(self._again(name, every_s, until))
+            asyncio.create_task(self._again(name, every_s))
             for name, every_s in self._small.items()
             if self._plan.wants(name)
         ]
         try:
             await self._in_turn(until)
-            await asyncio.gather(*small)
+            await asyncio.sleep(until - time.monotonic())
         finally:
             for task in small:
                 task.cancel()
+        ended = await asyncio.gather(*small, return_exceptions=True)
+        for error in ended:
+            if isinstance(error, Exception):
+                raise error
         await asyncio.sleep(CALM_S)
 
     def order(self) -> list[str]:
@@ -76,12 +80,10 @@ class Nemesis:
             await self._do(name, chance)
             await asyncio.sleep(chance.uniform(*GAP_S))
 
-    async def _again(self, name: str, every_s: float, until: float) -> None:
+    async def _again(self, name: str, every_s: float) -> None:
         chance = self._chance(name)
         while True:
             await asyncio.sleep(every_s * chance.uniform(0.6, 1.4))
-            if time.monotonic() >= until:
-                return
             await self._do(name, chance)
 
     async def _do(self, name: str, chance: random.Random) -> None:

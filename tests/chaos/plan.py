@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 FAMILIES = ("worker.services.platform:family", "accounts.services:family", "tests.chaos.family:family")
-CRASH_POINTS = ",".join(f"K{number}:1/1500" for number in range(12))
+RATE = 85.0
+CRASH_POINTS = ",".join(f"K{number}:1/5000" for number in range(12))
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Plan:
     folder: Path
     workers: int = 4
     clients: int = 5
-    rate: float = 85.0
+    rate: float = RATE
     """Calls a second, of all clients together."""
     without: frozenset[str] = frozenset()
     """Faults that shall not happen."""

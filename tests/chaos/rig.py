@@ -76,15 +76,10 @@ class _Rig:
 
     def _client(self, number: int) -> list[str]:
         plan = self._plan
-        words = {"run": plan.folder, "number": number, "seed": plan.seed, "rate": plan.rate / plan.clients}
-        words |= {"clients": plan.clients}
-        if plan.without:
-            words["without"] = ",".join(sorted(plan.without))
-        return [
-            "-m",
-            "tests.chaos.client",
-            *(str(word) for pair in words.items() for word in (f"--{pair[0]}", pair[1])),
-        ]
+        words = ["-m", "tests.chaos.client", "--run", plan.folder, "--number", number, "--seed", plan.seed]
+        words += ["--rate", plan.rate / plan.clients, "--clients", plan.clients]
+        words += ["--without", ",".join(sorted(plan.without))] if plan.without else []
+        return [str(word) for word in words]
 
     async def go(self) -> list[str]:
         """Start, disturb, make peace, write down what is left."""
