@@ -20,6 +20,7 @@ from tests.chaos.calling import Caller, Listening
 from tests.chaos.folder import Folder
 from tests.chaos.ground import laid, lay
 from tests.chaos.history import History, left_open
+from tests.chaos.plants import plant
 from tests.chaos.workload import Workload
 
 MOST = 1500
@@ -90,4 +91,5 @@ def read_words(words: list[str]) -> argparse.Namespace:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    plant(client=True)
     asyncio.run(main(read_words(sys.argv[1:])))

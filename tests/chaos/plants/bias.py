@@ -1,0 +1,52 @@
+"""What clients ask more for, so that a bug has occasions. None of it is one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import repeat
+
+from tests.chaos import workload
+from tests.chaos.history import Call
+from tests.chaos.workload import Workload, _marked
+
+NOTE, CLAIM, OFFER = (partial(_marked, f"chaos.{name}") for name in ("note", "claim", "offer"))
+FEW = workload.ACCOUNTS[:2]
+MOST = 60_000
+"""Cents: as much as an account holds."""
+
+
+def many_sends() -> None:
+    """Most writes are handed to the broker, and nobody waits for them."""
+    _mostly(lambda self: [self._one(NOTE, kind="send", sent=True)])
+
+
+def many_claims() -> None:
+    """Many claim at the same moment."""
+    _mostly(lambda self: [self._one(maker) for maker in (*repeat(CLAIM, 5), *repeat(OFFER, 5))])
+
+
+def few_accounts() -> None:
+    """Everybody pays into the same two accounts."""
+    Workload._account = lambda self: self._rng.choice(FEW)
+    _mostly(lambda self: [self._one(self._rng.choice([self._deposit, self._withdraw, self._transfer]))])
+
+
+def poor_accounts() -> None:
+    """Everybody takes from the same two accounts, and more than they hold."""
+    few_accounts()
+    Workload._amount = lambda self: self._rng.randint(1, MOST)
+
+
+def many_batches() -> None:
+    """Most payments are issued several at once."""
+    _mostly(lambda self: [self._one(self._deposit, kind="batch") for _ in range(5)])
+
+
+def _mostly(favourite: Callable[[Workload], list[Call]]) -> None:
+    draw = Workload.draw
+
+    def drawn(self: Workload) -> list[Call]:
+        return favourite(self) if self._rng.random() < 0.6 else draw(self)
+
+    Workload.draw = drawn

@@ -1,0 +1,29 @@
+"""Bugs in SQL: what is judged is not locked."""
+
+from __future__ import annotations
+
+from tests.chaos.plants.plant import rewrite
+
+
+def guard_first() -> None:
+    """A withdrawal that is refused tells the balance of another moment than that of its judgement."""
+    rewrite(
+        "accounts.withdraw",
+        ("    where account_id = :account_id\n    for update\n", "    where account_id = :account_id\n"),
+        ("and c.balance >= :amount::bigint\n    returning", "and a.balance >= :amount::bigint\n    returning"),
+    )
+
+
+def claim_unlocked() -> None:
+    """A task is found without being locked."""
+    rewrite("chaos.claim", ("    for update skip locked\n", ""))
+
+
+def stale_balance() -> None:
+    """A deposit adds to the balance that it has read."""
+    rewrite(
+        "accounts.deposit",
+        ("select account_id\n", "select account_id, balance\n"),
+        ("    for update\n", ""),
+        ("set balance = a.balance + :amount::bigint", "set balance = c.balance + :amount::bigint"),
+    )
