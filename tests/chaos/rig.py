@@ -30,6 +30,8 @@ from worker.settings import WorkerSettings
 
 POOL = 6
 DRAIN_S = 3.0
+LAID_S = 60.0
+"""Until the load begins; where a planted bug keeps it from that, the faults come without."""
 SETTLED_S = 90.0
 """After the last fault, until every client knows of every call what became of it."""
 ENDED_S = 30.0
@@ -88,6 +90,7 @@ class _Rig:
         await asyncio.gather(*(place.until_works() for place in crew.workers))
         leaks: dict[str, Held] = {"baseline": await self._held()}
         await _start([*crew.auditors, *crew.clients])
+        await self._loaded()
         told = Journal(self._folder.nemesis)
         deeds = Deeds(self._servers, crew, self.worker_ways, self.client_ways, told)
         deeds.database = self.base["postgres_url"]
@@ -102,6 +105,14 @@ class _Rig:
         (self._folder.dump / "leaks.json").write_text(json.dumps(leaks, indent=1))
         await dump(self._folder.root, self._settings)
         return [*crew.trouble, *trouble]
+
+    async def _loaded(self) -> None:
+        """Wait until there is load: all but the first client begin with it when that one has laid the ground."""
+        others = [self._folder.history / f"client-{number}.jsonl" for number in range(1, self._plan.clients)]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAID_S):
+                while not all(path.exists() and path.stat().st_size for path in others):
+                    await asyncio.sleep(0.1)
 
     async def _held(self) -> Held:
         return await held(self._servers, self.base["postgres_url"], self.crew.workers)
