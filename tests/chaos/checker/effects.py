@@ -9,6 +9,7 @@ from tests.chaos.checker.evidence import OPEN, Asked, Evidence, Row, happened, r
 from tests.chaos.checker.findings import Finding
 
 LEAVES: Mapping[str, Mapping[str, int]] = {
+    "accounts.open_account": {"accounts": 1},
     "accounts.deposit": {"entries": 1},
     "accounts.withdraw": {"entries": 1},
     "accounts.transfer": {"entries": 2},

@@ -34,6 +34,7 @@ def _in(column: str) -> Callable[[Row], list[str]]:
 
 
 MARKS: Mapping[str, Callable[[Row], list[str]]] = {
+    "accounts": _in("owner"),
     "entries": _in("note"),
     "notes": _in("mark"),
     "tasks": _in("mark"),

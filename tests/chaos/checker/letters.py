@@ -13,12 +13,14 @@ from tests.chaos.history import METHODS
 
 TRIPS = frozenset({"chaos.trip"})
 KILLS = frozenset({"chaos.kill", "chaos.kill_read"})
+WHOLE_S = 1.0
+"""The broker tells in whole seconds when a message expired."""
 
 
 def _ran_out(_: Evidence, asked: Asked, letter: Row) -> bool:
     """Whether the last that happened to it came after the first moment at which it may have been too late."""
     soonest = min(line["at"] + float(line["timeout_s"]) for line in asked.invokes)
-    return datetime.fromisoformat(letter["last_at"]).timestamp() >= soonest
+    return datetime.fromisoformat(letter["last_at"]).timestamp() + WHOLE_S > soonest
 
 
 CAUSES: Mapping[str, Callable[[Evidence, Asked, Row], bool]] = {
