@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import random
 import signal
 import sys
@@ -89,7 +90,16 @@ def read_words(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
+def spoil() -> None:
+    """Put the bug into this process that the checker's tests want in it, if they do."""
+    if os.environ.get("ROWCALL_PLANT"):
+        from tests.chaos.plants import plant  # which needs a worker's modules
+
+        plant(client=True)
+
+
 if __name__ == "__main__":
+    spoil()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     plant(client=True)
     asyncio.run(main(read_words(sys.argv[1:])))
