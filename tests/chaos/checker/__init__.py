@@ -16,7 +16,7 @@ C10  an id has one outcome, and nothing has an id that nobody asked for
 C11  nothing commits after its deadline
 C12  every dead letter has a cause, and holds what was sent
 C13  nobody reads of what is another's, and no log tells what was in a call
-C14  in the end everything is decided, and no queue holds a call
+C14  in an alarm work goes on; in the end everything is decided, and no queue holds a call
 C15  nothing leaks
 ==== =============================================================================================
 """
@@ -31,10 +31,11 @@ from tests.chaos.checker.events import check_events
 from tests.chaos.checker.evidence import Evidence
 from tests.chaos.checker.findings import Finding
 from tests.chaos.checker.letters import check_letters
-from tests.chaos.checker.lost import check_confirmed, check_decided
+from tests.chaos.checker.lost import check_alarms, check_confirmed, check_decided
 from tests.chaos.checker.money import check_money
 from tests.chaos.checker.order import check_claims, check_order, check_reads
 from tests.chaos.checker.outcomes import check_deadlines, check_fences, check_one_outcome, check_strangers
+from tests.chaos.checker.replies import check_replies
 from tests.chaos.checker.surroundings import check_isolation, check_leaks
 
 __all__ = ["CHECKS", "Evidence", "Finding", "check"]
@@ -52,10 +53,12 @@ CHECKS: tuple[Callable[[Evidence], Iterable[Finding]], ...] = (
     check_events,
     check_one_outcome,
     check_strangers,
+    check_replies,
     check_deadlines,
     check_letters,
     check_isolation,
     check_decided,
+    check_alarms,
     check_leaks,
 )
 

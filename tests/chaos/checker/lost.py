@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 
-from tests.chaos.checker.evidence import ID, Evidence
+from tests.chaos.checker.evidence import ID, Asked, Evidence, Row
 from tests.chaos.checker.findings import Finding
+
+BACKLOG, STILL_S = 10, 2.0
+"""So many calls wait, and for so long none is done: then nothing goes on."""
 
 
 def check_confirmed(evidence: Evidence) -> Iterator[Finding]:
@@ -16,6 +20,35 @@ def check_confirmed(evidence: Evidence) -> Iterator[Finding]:
         found = asked.id in evidence.receipts or asked.id in evidence.letters or asked.id in queued
         if asked.confirmed and not found:
             yield Finding("lost", "C1", asked.id, f"{asked.method} was confirmed by the broker, and left no trace")
+
+
+def check_alarms(evidence: Evidence) -> Iterator[Finding]:
+    """C14: while the broker is in an alarm, workers go on with what it had before."""
+    commits = [
+        (datetime.fromisoformat(receipt["at"]).timestamp(), asked)
+        for asked in evidence.writes
+        for receipt in evidence.receipts.get(asked.id, ())
+    ]
+    for fault in evidence.faults:
+        if fault["fault"] != "alarm" or _is_disturbed(fault, evidence):
+            continue
+        ended = fault["at"] + fault["until"] - fault["mono"]
+        waiting = [asked for at, asked in commits if at > ended and _was_confirmed(asked, fault["mono"])]
+        if len(waiting) >= BACKLOG and not any(ended - STILL_S < at <= ended for at, _ in commits):
+            what = f"{len(waiting)} calls waited, and for {STILL_S:g} s no worker did anything"
+            yield Finding("unexplained", "C14", "alarm", what)
+
+
+def _is_disturbed(alarm: Row, evidence: Evidence) -> bool:
+    """Whether it was short, or something else happened to a worker before its end."""
+    if alarm["until"] - alarm["mono"] < 2 * STILL_S:
+        return True
+    others = [fault for fault in evidence.faults if fault is not alarm]
+    return any(alarm["until"] - 2 * STILL_S < fault["mono"] < alarm["until"] for fault in others)
+
+
+def _was_confirmed(asked: Asked, before: float) -> bool:
+    return any(line["what"] == "confirmed" and line["mono"] < before for line in asked.answers)
 
 
 def check_decided(evidence: Evidence) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,11 @@ TABLES = (
     "tasks",
     "claims",
 )
-NUMBERS = {"rich": "0a", "poor": "0b", "deposit": "01", "transfer": "02", "refused": "03", "note": "04", "sent": "05"}
-NUMBERS |= {"offer": "06", "claim": "07", "fenced": "08", "tripped": "09", "read": "0c", "bad": "0d", "early": "0e"}
 
 
 def id_of(name: str) -> str:
     """The request id of a call that the story calls so."""
-    return f"0198c5a4-0000-7000-8000-0000000000{NUMBERS[name]}"
+    return f"0198c5a4-0000-7000-8000-{blake2b(name.encode(), digest_size=6).hexdigest()}"
 
 
 class Story:

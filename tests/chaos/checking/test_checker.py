@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.checker import check
-from tests.chaos.checking.story import Story, calm, found_in, happened, id_of, letter, numbers
+from tests.chaos.checking.story import AT, Story, calm, found_in, happened, id_of, letter, numbers
 
 
 def test_a_calm_run_has_nothing_to_find(tmp_path: Path):
@@ -245,6 +245,17 @@ def a_message_is_left_in_a_queue(story: Story) -> None:
     story.queues["rowcall.write"].append({"body": "{}"})
 
 
+def nothing_went_on_in_an_alarm(story: Story) -> None:
+    story.faults.append({"fault": "alarm", "target": "RabbitMQ", "at": AT + 30, "mono": 30, "until": 36})
+    for n in range(10):
+        name = f"waited-{n}"
+        story.ask(29, name, "chaos.note", mark=...)
+        story.tell(29.1, "confirmed", name)
+        story.tables["notes"].append({"note_id": 100 + n, "mark": id_of(name), "kind": "note"})
+        story.receive(36.1, name, {"result": 1}, happened("Noted", "mark", id_of(name), kind="note"))
+        story.tell(37, "outcome", name, state="done", fence=False, result=1)
+
+
 def a_connection_is_left(story: Story) -> None:
     story.leaks["end"]["connections"] += 1
 
@@ -315,6 +326,7 @@ SPOILT: dict[Callable[[Story], None], tuple[str, str]] = {
     a_log_tells_what_was_in_a_call: ("wrong", "C13"),
     a_call_is_never_decided: ("unexplained", "C14"),
     a_message_is_left_in_a_queue: ("unexplained", "C14"),
+    nothing_went_on_in_an_alarm: ("unexplained", "C14"),
     a_connection_is_left: ("wrong", "C15"),
     a_reply_queue_is_left: ("wrong", "C15"),
     files_are_left_open: ("wrong", "C15"),
@@ -328,6 +340,14 @@ def test_a_spoilt_run_is_found(spoil: Callable[[Story], None], tmp_path: Path):
     spoil(story)
 
     assert SPOILT[spoil] in numbers(found_in(story, tmp_path))
+
+
+def test_work_that_goes_on_in_an_alarm_is_nothing_to_find(tmp_path: Path):
+    story = calm()
+    nothing_went_on_in_an_alarm(story)
+    story.receipt("waited-0")["at"] = story.receipt("waited-1")["at"].replace(":56.1", ":55.1")
+
+    assert found_in(story, tmp_path) == []
 
 
 def test_every_check_is_seen_to_find_something():

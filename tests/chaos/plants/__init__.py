@@ -94,6 +94,15 @@ ALL = (
         bias=lambda: (messages.sends_expire_soon(), bias.many_sends()),
         plan={"workers": 1, "kill_every_s": 2.0},
     ),
+    Plant(
+        "mixed-connection",
+        "replies leave by the connection that acknowledges: in an alarm the broker reads neither",
+        "C14",
+        worker=messages.mixed_connection,
+        bias=bias.slow_sends,
+        faults="alarm",
+        plan={"workers": 1, "rate": 60.0},
+    ),
     Plant("letters-lost", "a dead letter is put into no queue", "C12", worker=messages.letters_lost),
     Plant(
         "guard-first",

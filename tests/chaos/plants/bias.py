@@ -8,7 +8,7 @@ from itertools import repeat
 
 from tests.chaos import workload
 from tests.chaos.history import Call
-from tests.chaos.workload import Workload, _marked
+from tests.chaos.workload import Asked, Workload, _marked
 
 NOTE, CLAIM, OFFER = (partial(_marked, f"chaos.{name}") for name in ("note", "claim", "offer"))
 FEW = workload.ACCOUNTS[:2]
@@ -19,6 +19,11 @@ MOST = 60_000
 def many_sends() -> None:
     """Most writes are handed to the broker, and nobody waits for them."""
     _mostly(lambda self: [self._one(NOTE, kind="send", sent=True)])
+
+
+def slow_sends() -> None:
+    """More is sent than a worker can do, so that calls wait in the queue."""
+    _mostly(lambda self: [self._one(_linger, kind="send", sent=True)])
 
 
 def many_claims() -> None:
@@ -41,6 +46,10 @@ def poor_accounts() -> None:
 def many_batches() -> None:
     """Most payments are issued several at once."""
     _mostly(lambda self: [self._one(self._deposit, kind="batch") for _ in range(5)])
+
+
+def _linger(mark: str) -> Asked:
+    return "chaos.linger", {"mark": mark, "ms": 300}
 
 
 def _mostly(favourite: Callable[[Workload], list[Call]]) -> None:

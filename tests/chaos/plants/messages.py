@@ -11,11 +11,12 @@ from uuid_utils import uuid7
 import rpc_client.client
 from rpc_client.connection import open_channel
 from rpc_client.parcels import Pending
+from rpc_client.properties import encode_properties
 from rpc_client.transport import Transport
 from rpc_client.wire import Names
 from worker import topology
 from worker.consumer import Consumer, Delivery
-from worker.replies import Replies
+from worker.replies import Parcel, Replies
 from worker.settings import WorkerSettings
 
 SENT_S = 1.0
@@ -74,6 +75,30 @@ def letters_lost() -> None:
         return
 
     Replies.bury = bury
+
+
+def mixed_connection() -> None:
+    """Replies leave by the connection that consumes and acknowledges, and nobody waits for the broker to have them."""
+    begin, consumers = Consumer.__init__, list[Consumer]()
+
+    def begin_and_remember(self: Consumer, *of: Any) -> None:
+        begin(self, *of)
+        consumers.append(self)
+
+    def publish(_: Replies, parcel: Parcel) -> None:
+        consumer = consumers[-1]
+        try:
+            if consumer._channel is None:
+                raise ConnectionError("nothing is consumed any more")
+            properties = encode_properties(delivery_mode=1, correlation_id=parcel.correlation_id)
+            body = b"\n".join(parcel.lines)
+            consumer.link.socket.publish(consumer._channel.number, "", parcel.reply_to, properties, body)
+        except ConnectionError as error:
+            parcel.settle(error)
+        else:
+            parcel.settle()
+
+    Consumer.__init__, Replies._publish = begin_and_remember, publish
 
 
 def new_id() -> None:
