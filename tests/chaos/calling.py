@@ -27,8 +27,8 @@ SENT_LOOK_S = 3.0
 SENT_GIVEN_UP_S = 20.0
 """Once the client is to end, so long a write that the broker has may take to leave a trace."""
 TWINS, REPEATED, ASKED, REUSED = 0.02, 0.04, 0.02, 0.01
-"""How often a write is issued twice at once, and how often one that was answered is repeated, asked for, or its id used
-for something else."""
+"""How often a write is issued twice at once; how often one that was answered is repeated, is asked about, and how often
+its id is used for something else."""
 
 
 class Listening(Transport):
@@ -73,10 +73,10 @@ class Caller:
         elif self._rng.random() < TWINS and call.lane == "write" and call.method not in DEADLY:
             again = replace(call, kind="retry")
             decided = await asyncio.gather(self._ask(call, 1), self._ask(again, 1, twin=True))
-            if not any(decided):
+            if decided == [None, None]:
                 await self._settle(call, 2)
-        elif await self._ask(call, 1):
-            await self._afterwards(call)
+        elif (word := await self._ask(call, 1)) is not None:
+            await self._afterwards(call, word)
         elif call.lane == "write":
             await self._settle(call, 2)
 
@@ -89,29 +89,29 @@ class Caller:
 
     async def insist(self, call: Call) -> None:
         """Make a call under its fixed id until it is answered, whichever life of this client does."""
-        while not await self._ask(call, 1):
+        while await self._ask(call, 1) is None:
             await self._pause()
 
-    async def _ask(self, call: Call, attempt: int, *, twin: bool = False) -> bool:
-        """Make one attempt; whether it decided the call."""
+    async def _ask(self, call: Call, attempt: int, *, twin: bool = False) -> str | None:
+        """Make one attempt; `ok` or the error's word, if that decided the call."""
         self._history.invoke(call, attempt, twin=twin)
         try:
             result = await self._answer(call, self._twin if twin else self._client)
         except RemoteError as error:
             self._history.error(call.id, error)
-            return error.code not in UNDECIDED
+            return None if error.code in UNDECIDED else error.code
         except RPCError as error:
             self._history.write("unknown", id=call.id, why=type(error).__name__)
-            return False
+            return None
         self._history.write("ok", id=call.id, result=result)
         self._workload.learn(call, result)
-        return True
+        return "ok"
 
     async def _answer(self, call: Call, client: AsyncClient) -> Any:
         pending = _pending(call, client)
         return orjson.loads(json_of(pending, await client.exchange(pending)))
 
-    async def _afterwards(self, call: Call) -> None:
+    async def _afterwards(self, call: Call, word: str) -> None:
         """Now and then try what must make no difference any more."""
         if call.lane == "read" or call.kind == "bad" or call.method in DEADLY:
             return
@@ -120,7 +120,7 @@ class Caller:
             await self._settle(call, 2)
         elif chance < REPEATED + ASKED:
             await self._outcome(call, fence=True)
-        elif chance < REPEATED + ASKED + REUSED and call.method in {"chaos.note", "accounts.deposit"}:
+        elif chance < REPEATED + ASKED + REUSED and word == "ok" and ("note" in call.args or "mark" in call.args):
             await self._reuse(call)
 
     async def _settle(self, call: Call, attempt: int) -> None:
@@ -129,7 +129,7 @@ class Caller:
         may_go_again = call.method not in DEADLY and call.kind != "bad"
         while True:
             if may_go_again and self._rng.random() < 0.5:
-                decided = await self._ask(again, attempt)
+                decided = await self._ask(again, attempt) is not None
                 attempt += 1
             else:
                 decided = await self._outcome(call, fence=True)
