@@ -160,7 +160,7 @@ class Evidence:
         tables = {path.stem: list(lines(path)) for path in sorted(dump.glob("*.jsonl"))}
         stream = tables.pop("stream", [])
         return cls(
-            asked=_asked(run / "history"),
+            asked=_asked(*(run / "history").glob("*.jsonl"), *(run / "replies").glob("*.jsonl")),
             tables=defaultdict(list, tables),
             stream=stream,
             queues=_json(dump / "queues.json"),
@@ -218,10 +218,10 @@ class Evidence:
         return Counter(table for table, _ in self.effects.get(request_id, ()))
 
 
-def _asked(history: Path) -> dict[str, Asked]:
+def _asked(*histories: Path) -> dict[str, Asked]:
     """All clients' histories together. What is noted of an id that nobody invoked has no invocation."""
     found: dict[str, Asked] = {}
-    every = [line for path in sorted(history.glob("*.jsonl")) for line in lines(path)]
+    every = [line for path in histories for line in lines(path)]
     for line in sorted(every, key=lambda line: line["mono"]):
         if line.get("id") is not None:
             found.setdefault(line["id"], Asked(line["id"])).note(line)

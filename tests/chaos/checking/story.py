@@ -11,6 +11,8 @@ from typing import Any
 
 from tests.chaos.checker import Finding, check
 
+BESIDE = frozenset({"reply", "reused"})
+"""Lines that no call's fate hangs on have a file of their own."""
 AT = 1_700_000_000.0
 TABLES = (
     "receipts",
@@ -97,11 +99,12 @@ class Story:
 
     def write(self, run: Path) -> None:
         """As a run's folder."""
-        for folder in ("history", "dump", "logs"):
+        for folder in ("history", "replies", "dump", "logs"):
             (run / folder).mkdir(exist_ok=True)
         (run / "run.json").write_text(json.dumps({"pool_size": 6, "workers": 4}))
         for path, rows in {
-            "history/client-0.jsonl": self.history,
+            "history/client-0.jsonl": [line for line in self.history if line["what"] not in BESIDE],
+            "replies/client-0.jsonl": [line for line in self.history if line["what"] in BESIDE],
             "auditor.jsonl": self.sums,
             "nemesis.jsonl": self.faults,
             "dump/stream.jsonl": self.stream,
