@@ -82,7 +82,8 @@ def prepare_by_name(
         details = {"reason": Reason.TOO_LARGE, "limit": limit}
         raise InvalidRequest(message, details, request_id=request_id, method=name)
     now = time.monotonic()
-    return Pending(request_id, name, lane, encoded, now + options.timeout_s, slow, issued_at=now)
+    chosen = options.request_id is not None
+    return Pending(request_id, name, lane, encoded, now + options.timeout_s, slow, chosen=chosen, issued_at=now)
 
 
 def result_of(method: Method[..., R], call: Pending, reply: wire.Reply) -> R:

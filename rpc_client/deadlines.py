@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from aiormq.exceptions import AMQPError
 
 from rpc_client.connection import LOOK_TIMEOUT_S, Link, loss_as_error, open_channel
-from rpc_client.errors import AuthorizationError, OutcomeUnknown
 
 if TYPE_CHECKING:
     from rpc_client.parcels import Pending
@@ -102,12 +101,3 @@ class Consumers:
             return f"queue {queue} could not be looked at: {error!r}"
         hint = "; start one: rowcall worker" if count == 0 else ""
         return f"{count} {'worker consumes' if count == 1 else 'workers consume'} {queue}{hint}"
-
-
-def forbidden(call: Pending, words: str) -> AuthorizationError | OutcomeUnknown:
-    """What to tell the caller when the broker forbids to publish this call, in the broker's words."""
-    if call.attempt > 1:
-        message = f"{call.method} may not be sent again, and an earlier attempt may have run: {words}"
-        return OutcomeUnknown(message, request_id=call.id, method=call.method)
-    message = f"{call.method} may not be sent; it did not run: {words}"
-    return AuthorizationError(message, request_id=call.id, method=call.method)

@@ -152,7 +152,7 @@ class IdempotencyKeyReused(RemoteError):
 
 
 class DeadlineExceeded(RemoteError):
-    """The call expired before it could commit; it did not run and will not.
+    """The call expired before it could commit; it did not run and will not, unless it is sent again under its id.
 
     ``details["now"]`` is the time then, by the clock that judged it, in milliseconds since 1970.
     """

@@ -24,6 +24,8 @@ class Pending:
     """It travels alone: a message goes to one worker, and companions would wait for it there, or be lost with it."""
     sent: bool = False
     """Nobody waits for its outcome: it travels without a reply address, and the broker's confirmation is its reply."""
+    chosen: bool = False
+    """Its caller gave it its id, and may have sent it before: an answer may be to an earlier attempt of his."""
     attempt: int = 0
     losses: int = 0
     """How often a worker was lost that had it, as far as was told."""

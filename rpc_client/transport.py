@@ -22,8 +22,9 @@ import aiormq.exceptions
 from rpc_client import wire
 from rpc_client.clocks import Clock
 from rpc_client.connection import LOOK_TIMEOUT_S, Link, open_channel
-from rpc_client.deadlines import Consumers, Deadlines, forbidden
-from rpc_client.errors import Disconnected, IdempotencyKeyReused, OutcomeUnknown, Unroutable, leave_behind
+from rpc_client.deadlines import Consumers, Deadlines
+from rpc_client.endings import forbidden, is_of_an_earlier_attempt, unroutable
+from rpc_client.errors import Disconnected, IdempotencyKeyReused, OutcomeUnknown, leave_behind
 from rpc_client.losses import Losses
 from rpc_client.outbox import Outbox
 from rpc_client.parcels import Flight, Pending
@@ -255,13 +256,17 @@ class Transport:
             call = self._pending.get(reply.id or "")
             if call is None or call.reply.done():
                 continue
-            if reply.error is not None and self._clock.explains(reply, call):
-                log.info("our clock is %.1f s behind the workers'; sending %s again", self._clock.ahead_s, call.method)
-                self._outbox.put(call)
-                continue
-            answer = reply if reply.error is None else self._losses.judge(call, reply)
+            answer = reply if reply.error is None else self._judge(call, reply)
             if answer is not None:
                 call.reply.set_result(answer)
+
+    def _judge(self, call: Pending, reply: wire.Reply) -> wire.Reply | None:
+        """What to tell of a call that was answered with an error; None where that is not its end."""
+        if self._clock.explains(reply, call):
+            log.info("our clock is %.1f s behind the workers'; sending %s again", self._clock.ahead_s, call.method)
+            self._outbox.put(call)
+            return None
+        return None if is_of_an_earlier_attempt(reply, call) else self._losses.judge(call, reply)
 
     def _on_returned(self, message: Message) -> None:
         """No queue takes it. That is an answer, unless the connection is so young that a queue may still come."""
@@ -285,10 +290,8 @@ class Transport:
 
     def _fail_unroutable(self, calls: Iterable[Pending]) -> None:
         for call in calls:
-            queue = self._names.queue(call.lane)
-            message = f"{call.method}: no queue {queue} takes it; start a worker under this prefix: rowcall worker"
             if not call.reply.done():
-                call.reply.set_exception(Unroutable(message, request_id=call.id, method=call.method))
+                call.reply.set_exception(unroutable(call, self._names.queue(call.lane)))
 
     def _fail_forbidden(self, words: str) -> None:
         """The broker forbids what one publish wanted, and says what; the others go again with the next connection."""

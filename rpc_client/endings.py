@@ -1,0 +1,37 @@
+"""What becomes of calls that the broker turns away, and of answers that are not the end of a call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rpc_client.errors import AuthorizationError, DeadlineExceeded, OutcomeUnknown, Unroutable
+
+if TYPE_CHECKING:
+    from rpc_client.parcels import Pending
+    from rpc_client.wire import Reply
+
+
+def unroutable(call: Pending, queue: str) -> Unroutable:
+    """What to tell the caller when no queue takes this call."""
+    message = f"{call.method}: no queue {queue} takes it; start a worker under this prefix: rowcall worker"
+    return Unroutable(message, request_id=call.id, method=call.method)
+
+
+def forbidden(call: Pending, words: str) -> AuthorizationError | OutcomeUnknown:
+    """What to tell the caller when the broker forbids to publish this call, in the broker's words."""
+    if call.attempt > 1:
+        message = f"{call.method} may not be sent again, and an earlier attempt may have run: {words}"
+        return OutcomeUnknown(message, request_id=call.id, method=call.method)
+    message = f"{call.method} may not be sent; it did not run: {words}"
+    return AuthorizationError(message, request_id=call.id, method=call.method)
+
+
+def is_of_an_earlier_attempt(reply: Reply, call: Pending) -> bool:
+    """Whether a reply tells this call's caller of an attempt of his that he has given up.
+
+    That a call came too late is said of one attempt. While this one has time left, another is meant, and this one may
+    run. Where it is the worker's clock that is wrong, the caller learns at his deadline that the outcome is unknown.
+    """
+    if not call.chosen or reply.error is None or reply.error.get("error") != DeadlineExceeded.__name__:
+        return False
+    return call.left_s > 0
