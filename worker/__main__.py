@@ -57,7 +57,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return EX_CONFIG
-    except (asyncpg.PostgresError, OSError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
         print(f"rowcall worker: PostgreSQL cannot be used now: {error}", file=sys.stderr)
         return EX_TEMPFAIL
 

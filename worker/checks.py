@@ -14,6 +14,7 @@ import asyncpg
 from rpc_client.contract import Method, Record
 from worker.answers import DirectRead, DirectWrite
 from worker.connections import Connection
+from worker.errors import Verdict, judge
 from worker.registry import Family, RegistryError
 from worker.statements import Statement, StatementError
 
@@ -148,6 +149,8 @@ async def _columns(connection: Connection, statement: Statement) -> dict[str, st
     try:
         prepared = await connection.prepare(statement.sql, timeout=PREPARE_S)
     except asyncpg.PostgresError as error:
+        if judge(error) is Verdict.TRANSIENT:  # the session ended, and says nothing of the statement
+            raise
         raise StatementError(f"{statement.name}: {error}") from error
     return {attribute.name: _type_name(attribute.type) for attribute in prepared.get_attributes()}
 
