@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import random
 import shutil
 import sys
 import tempfile
 from pathlib import Path
-
-import uvloop
 
 from tests.chaos import rig
 from tests.chaos.plan import RATE, Plan
@@ -42,7 +41,7 @@ def main() -> int:
         only=_words(given.only) or None,
         judge_times=not given.no_times,
     )
-    trouble = uvloop.run(rig.run(plan))
+    trouble = asyncio.run(rig.run(plan))
     said, good = report(plan, trouble)
     if good and given.folder is None:
         shutil.rmtree(folder)

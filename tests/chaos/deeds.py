@@ -19,6 +19,9 @@ from tests.own_servers import OwnServer, OwnServers
 
 CONNECT_S = 2.0
 BLACK_HOLE_S = 6.0
+FEW = 2
+"""While no more workers than this take calls, small faults leave them alone: where starting takes longer than
+disturbing, nobody would ever serve again."""
 NOTICED_S = 20.0
 """Longer than it may take to notice a silent peer."""
 
@@ -38,11 +41,11 @@ class Deeds:
 
     async def kill(self, chance: random.Random) -> None:
         """SIGKILL of a worker that works."""
-        await self._hit(chance, "kill", signal.SIGKILL, self._crew.workers)
+        await self._hit(chance, "kill", signal.SIGKILL)
 
     async def terminate(self, chance: random.Random) -> None:
         """SIGTERM of a worker, as a deployment does it."""
-        await self._hit(chance, "terminate", signal.SIGTERM, self._crew.workers)
+        await self._hit(chance, "terminate", signal.SIGTERM)
 
     async def client_kill(self, chance: random.Random) -> None:
         """SIGKILL of a client, in the middle of whatever it does."""
@@ -54,6 +57,8 @@ class Deeds:
 
     async def backend(self, chance: random.Random) -> None:
         """A worker's session with PostgreSQL is ended by an operator."""
+        if len(self._able) < FEW:
+            return
         with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             connection = await asyncpg.connect(self.database, timeout=CONNECT_S, command_timeout=CONNECT_S)
             try:
@@ -72,14 +77,17 @@ class Deeds:
         index = chance.randrange(len(self._worker_ways) + len(self._client_ways))
         ways = [*self._worker_ways, *self._client_ways][index]
         way = chance.choice(sorted(ways.proxies))
+        if index < len(self._worker_ways) and len(self._able) < FEW:
+            return
         with self._noted("cut", f"{self._crew.everybody[index].name} {way}"):
             ways.proxies[way].cut()
 
     async def lost_answer(self, chance: random.Random) -> None:
         """What PostgreSQL says next to some worker is lost, with the connection: perhaps that it has committed."""
-        index = chance.randrange(len(self._worker_ways))
-        with self._noted("lost-answer", self._crew.workers[index].name):
-            self._worker_ways[index].proxies["postgres_url"].lose_answer()
+        if len(able := self._able) >= FEW:
+            place = chance.choice(able)
+            with self._noted("lost-answer", place.name):
+                self._ways_of(place).proxies["postgres_url"].lose_answer()
 
     # Large ones: servers.
 
@@ -132,7 +140,9 @@ class Deeds:
 
     async def freeze(self, chance: random.Random) -> None:
         """A worker stands still, as a virtual machine that is moved, and then goes on as if nothing had been."""
-        place = await self._working(chance)
+        if not (able := self._able):
+            return
+        place = chance.choice(able)
         with self._noted("freeze", place.name, pid=place.pid), self._sparing(place):
             pid = place.signal(signal.SIGSTOP)
             try:
@@ -143,9 +153,16 @@ class Deeds:
 
     # How.
 
-    async def _hit(self, chance: random.Random, fault: str, number: signal.Signals, places: list[Place]) -> None:
-        able = [place for place in places if place.works and not place.spared]
-        if able:
+    @property
+    def _able(self) -> list[Place]:
+        """The workers that take calls, and to whom nothing large is done."""
+        return [place for place in self._crew.workers if place.works and not place.spared]
+
+    def _ways_of(self, worker: Place) -> Ways:
+        return self._worker_ways[self._crew.workers.index(worker)]
+
+    async def _hit(self, chance: random.Random, fault: str, number: signal.Signals) -> None:
+        if len(able := self._able) >= FEW:
             place = chance.choice(able)
             with self._noted(fault, place.name, pid=place.signal(number)):
                 pass
@@ -160,20 +177,16 @@ class Deeds:
     async def _stand_still(
         self, chance: random.Random, fault: str, way: str, for_s: float, *, answers: bool = True
     ) -> None:
-        place = await self._working(chance)
-        proxy = self._worker_ways[self._crew.workers.index(place)].proxies[way]
+        if not (able := self._able):
+            return
+        place = chance.choice(able)
+        proxy = self._ways_of(place).proxies[way]
         with self._noted(fault, place.name, pid=place.pid), self._sparing(place):
             proxy.hold(answers=answers)
             try:
                 await asyncio.sleep(for_s)
             finally:
                 proxy.release()
-
-    async def _working(self, chance: random.Random) -> Place:
-        """A worker that takes calls."""
-        while not (able := [place for place in self._crew.workers if place.works]):
-            await asyncio.sleep(0.05)
-        return chance.choice(able)
 
     @contextlib.contextmanager
     def _sparing(self, place: Place) -> Iterator[None]:

@@ -43,7 +43,7 @@ class Nemesis:
         """Everything, for the plan's duration; a large fault that has begun is brought to its end."""
         until = time.monotonic() + self._plan.duration_s - CALM_S
         small = [
-            asyncio.create_task(self._again(name, every_s))
+            asyncio.create_task(self._again(name, every_s, until))
             for name, every_s in self._small.items()
             if self._plan.wants(name)
         ]
@@ -80,9 +80,9 @@ class Nemesis:
             await self._do(name, chance)
             await asyncio.sleep(chance.uniform(*GAP_S))
 
-    async def _again(self, name: str, every_s: float) -> None:
+    async def _again(self, name: str, every_s: float, until: float) -> None:
         chance = self._chance(name)
-        while True:
+        while time.monotonic() < until:
             await asyncio.sleep(every_s * chance.uniform(0.6, 1.4))
             await self._do(name, chance)
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import shutil
+import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -41,6 +42,9 @@ async def run(plan: Plan) -> list[str]:
     """Make the run; its folder then holds everything. What went wrong with the rig itself, in words."""
     folder = Folder(plan.folder)
     folder.make()
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # and nothing is left behind
     async with own_servers(plan.folder / "servers") as servers, contextlib.AsyncExitStack() as stack:
         settings = await _settings(plan, servers)
         _note(plan, folder, settings)
@@ -96,6 +100,7 @@ class _Rig:
         deeds.database = self.base["postgres_url"]
         await Nemesis(self._plan, deeds).run()
         healed = time.monotonic()
+        await self._disarm()
         await crew.end(crew.clients, SETTLED_S)
         told.write(fault="settled", target="clients", until=time.monotonic(), mono=healed)
         trouble = await peace(self._settings, crew.workers)
@@ -113,6 +118,15 @@ class _Rig:
             async with asyncio.timeout(LAID_S):
                 while not all(path.exists() and path.stat().st_size for path in others):
                     await asyncio.sleep(0.1)
+
+    async def _disarm(self) -> None:
+        """Have workers, one after the other, that no crash point kills any more."""
+        for place in self.crew.workers:
+            place.disarm()
+            pid = place.signal(signal.SIGTERM)
+            async with asyncio.timeout(ENDED_S):
+                while place.pid == pid or not place.works:
+                    await asyncio.sleep(0.05)
 
     async def _held(self) -> Held:
         return await held(self._servers, self.base["postgres_url"], self.crew.workers)
