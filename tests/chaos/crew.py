@@ -22,7 +22,8 @@ PAUSE_S = 0.3
 LOOK_S = 0.05
 EX_TEMPFAIL = 75
 """A worker that could not reach PostgreSQL when it started."""
-CONSUMING = b'"consuming"'
+SIGNS = {"worker": b'"consuming"', "client": b'"started"', "auditor": b""}
+"""What each kind writes once it does its work: a worker in its log, a client in its history."""
 
 
 class Place:
@@ -39,6 +40,7 @@ class Place:
         self._keeping: asyncio.Task[None] | None = None
         self._last_signal: signal.Signals | None = None
         self._ending = False
+        self._seen, self._from = False, 0
         self.spared = False
         """While something else is done to it, it is not killed too."""
         self.trouble: list[str] = []
@@ -55,9 +57,23 @@ class Place:
         return self._process.pid if alive and self._process is not None else None
 
     @property
+    def kind(self) -> str:
+        return self.name.partition("-")[0]
+
+    @property
     def works(self) -> bool:
-        """Whether it has begun to serve: as a worker takes calls, a client has written something."""
-        return self.pid is not None and self.log.exists() and CONSUMING in self.log.read_bytes()
+        """Whether it has said that it does its work, and from then on hears what it is asked."""
+        if self.pid is None:
+            return False
+        if not self._seen and self._diary.exists():
+            with self._diary.open("rb") as diary:
+                diary.seek(self._from)
+                self._seen = SIGNS[self.kind] in diary.read()
+        return self._seen
+
+    @property
+    def _diary(self) -> Path:
+        return self._folder.history / f"{self.name}.jsonl" if self.kind == "client" else self.log
 
     def signal(self, number: signal.Signals) -> int | None:
         """Send it a signal; the pid that it went to."""
@@ -82,6 +98,8 @@ class Place:
 
     async def end(self, timeout_s: float) -> bool:
         """Ask it to end, and wait: whether it did in time. Nobody takes its place any more."""
+        with contextlib.suppress(TimeoutError):
+            await self.until_works()
         self._ending = True
         self.signal(signal.SIGTERM)
         assert self._keeping is not None
@@ -103,7 +121,8 @@ class Place:
 
     async def _launch(self) -> None:
         self._number += 1
-        self._last_signal = None
+        self._last_signal, self._seen = None, False
+        self._from = self._diary.stat().st_size if self._diary.exists() else 0
         with self.log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -136,12 +155,12 @@ class Place:
     def _meant(self, code: int) -> bool:
         """A worker may be killed, by us, by a crash point or by its own call; nobody may end by himself otherwise."""
         if code == -signal.SIGKILL:
-            return self._last_signal is signal.SIGKILL or self.name.startswith("worker")
+            return self._last_signal is signal.SIGKILL or self.kind == "worker"
         if code == -signal.SIGTERM:  # before it had begun to listen for it
             return self._last_signal is signal.SIGTERM
         if code == 0:
             return self._last_signal is signal.SIGTERM
-        return code == EX_TEMPFAIL and self.name.startswith("worker")
+        return code == EX_TEMPFAIL and self.kind == "worker"
 
 
 class Crew:

@@ -35,7 +35,7 @@ LAID_S = 60.0
 """Until the load begins; where a planted bug keeps it from that, the faults come without."""
 SETTLED_S = 90.0
 """After the last fault, until every client knows of every call what became of it."""
-ENDED_S = 30.0
+ENDED_S = 60.0
 
 
 async def run(plan: Plan) -> list[str]:
