@@ -10,16 +10,15 @@ from tests.chaos.plants.plant import Plant, chosen
 
 __all__ = ["PLANTS", "Plant", "plant"]
 
-HASTE = {"kill_every_s": 0.8}
+HASTE = {"kill_every_s": 1.2}
 ALL = (
     Plant(
         "ack-early",
         "a message is acknowledged before anything of it is done",
         "C1",
         worker=messages.ack_early,
-        bias=bias.many_sends,
-        faults="kill,crash-points",
-        plan={"crash_points": "K0:1/60,K3:1/60"},
+        bias=bias.slow_sends,
+        plan=HASTE,
     ),
     Plant(
         "reply-early",
