@@ -23,6 +23,8 @@ from tests.chaos.workload import DEADLY, Workload
 
 AGAIN_TIMEOUT_S, ASKING_TIMEOUT_S = 10.0, 10.0
 PAUSE_S = (0.1, 0.6)
+SETTLED_AT_ONCE = 16
+"""After an outage hundreds of calls are undecided, and all at once they would be the next outage."""
 SENT_LOOK_S = 3.0
 SENT_GIVEN_UP_S = 20.0
 """Once the client is to end, so long a write that the broker has may take to leave a trace."""
@@ -63,6 +65,7 @@ class Caller:
         self._history = history
         self._rng = rng
         self._workload = workload
+        self._settling = asyncio.Semaphore(SETTLED_AT_ONCE)
         self.ending = asyncio.Event()
         """Nothing new is begun."""
 
@@ -128,11 +131,12 @@ class Caller:
         again = replace(call, kind="retry", timeout_s=AGAIN_TIMEOUT_S, sent=False)
         may_go_again = call.method not in DEADLY and call.kind != "bad"
         while True:
-            if may_go_again and self._rng.random() < 0.5:
-                decided = await self._ask(again, attempt) is not None
-                attempt += 1
-            else:
-                decided = await self._outcome(call, fence=True)
+            async with self._settling:
+                if may_go_again and self._rng.random() < 0.5:
+                    decided = await self._ask(again, attempt) is not None
+                    attempt += 1
+                else:
+                    decided = await self._outcome(call, fence=True)
             if decided:
                 return
             await self._pause()
