@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aiormq.exceptions import AMQPError
 
 from rpc_client.connection import LOOK_TIMEOUT_S, Link, loss_as_error, open_channel
+from rpc_client.errors import OutcomeUnknown
 
 if TYPE_CHECKING:
     from rpc_client.parcels import Pending
@@ -60,7 +61,13 @@ class Consumers:
         self._looks: dict[str, asyncio.Task[str]] = {}
         self._stale_at: dict[str, float] = {}
 
-    async def waited_for(self, call: Pending, queue: str) -> str:
+    async def gave_up(self, call: Pending, queue: str) -> OutcomeUnknown:
+        """What to say at the deadline: what was waited for, and who could have answered."""
+        waited_for = await self._waited_for(call, queue)
+        message = f"no reply to {call.method} in {call.expires_at - call.issued_at:.3g} s: {waited_for}"
+        return OutcomeUnknown(message, request_id=call.id, method=call.method)
+
+    async def _waited_for(self, call: Pending, queue: str) -> str:
         """Why this call has no reply yet, as far as can be told, in words."""
         if alarm := self._link.socket.alarm:
             why = f"RabbitMQ takes no messages, for an alarm of its own ({alarm})"

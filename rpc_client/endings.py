@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from rpc_client.errors import AuthorizationError, DeadlineExceeded, OutcomeUnknown, Unroutable
 
 if TYPE_CHECKING:
-    from rpc_client.parcels import Pending
+    from rpc_client.parcels import Flight, Pending
     from rpc_client.wire import Reply
+
+
+def fail(calls: Iterable[Pending], why: Callable[[Pending], Exception]) -> None:
+    """End those of these calls that still wait."""
+    for call in calls:
+        if not call.reply.done():
+            call.reply.set_exception(why(call))
+
+
+def meant(flights: Iterable[Flight], words: str) -> list[Pending]:
+    """The calls of which the broker speaks when it forbids a publish: of those it names, else of all."""
+    flying = list(flights)
+    named = [flight for flight in flying if f"'{flight.routing_key}'" in words]
+    return [call for flight in named or flying for call in flight.calls]
 
 
 def unroutable(call: Pending, queue: str) -> Unroutable:

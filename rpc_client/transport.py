@@ -23,7 +23,7 @@ from rpc_client import wire
 from rpc_client.clocks import Clock
 from rpc_client.connection import LOOK_TIMEOUT_S, Link, open_channel
 from rpc_client.deadlines import Consumers, Deadlines
-from rpc_client.endings import forbidden, is_of_an_earlier_attempt, unroutable
+from rpc_client.endings import fail, forbidden, is_of_an_earlier_attempt, meant, unroutable
 from rpc_client.errors import Disconnected, IdempotencyKeyReused, OutcomeUnknown, leave_behind
 from rpc_client.losses import Losses
 from rpc_client.outbox import Outbox
@@ -83,7 +83,7 @@ class Transport:
                     return reply
             return await self._replied(call)
         except TimeoutError:
-            raise await self._gave_up(call) from None
+            raise await self._consumers.gave_up(call, self._names.queue(call.lane)) from None
         except asyncio.CancelledError as error:
             leave_behind(error, request_id=call.id, method=call.method)
             raise
@@ -195,7 +195,8 @@ class Transport:
         if isinstance(why, aiormq.exceptions.ChannelNotFoundEntity):
             self._exchange_seen = False
         elif isinstance(why, aiormq.exceptions.ChannelAccessRefused):
-            self._fail_forbidden(str(why))
+            words = str(why)  # the others go again with the next connection
+            fail(meant(self._flying.values(), words), lambda call: forbidden(call, words))
         if not self._closed and self._link.up.is_set():
             self._link.drop(f"its channel closed: {why}")
 
@@ -289,23 +290,7 @@ class Transport:
         task.add_done_callback(self._tasks.discard)
 
     def _fail_unroutable(self, calls: Iterable[Pending]) -> None:
-        for call in calls:
-            if not call.reply.done():
-                call.reply.set_exception(unroutable(call, self._names.queue(call.lane)))
-
-    def _fail_forbidden(self, words: str) -> None:
-        """The broker forbids what one publish wanted, and says what; the others go again with the next connection."""
-        flights = list(self._flying.values())
-        named = [flight for flight in flights if f"'{flight.routing_key}'" in words]
-        for call in [call for flight in named or flights for call in flight.calls]:
-            if not call.reply.done():
-                call.reply.set_exception(forbidden(call, words))
-
-    async def _gave_up(self, call: Pending) -> OutcomeUnknown:
-        """What to say at the deadline: what was waited for, and who could have answered."""
-        waited_for = await self._consumers.waited_for(call, self._names.queue(call.lane))
-        message = f"no reply to {call.method} in {call.expires_at - call.issued_at:.3g} s: {waited_for}"
-        return OutcomeUnknown(message, request_id=call.id, method=call.method)
+        fail(calls, lambda call: unroutable(call, self._names.queue(call.lane)))
 
 
 async def _never(_: DeliveredMessage) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 PATIENCE_S = 1.0
 """For so long one waits for those before it: a slow one shall not let the others expire."""
@@ -17,7 +17,7 @@ class Turns:
         self._lock = asyncio.Lock()
 
     @contextlib.asynccontextmanager
-    async def take(self, *, known: bool, left_s: float) -> AsyncIterator[None]:
+    async def take(self, *, known: bool, left_s: float) -> AsyncGenerator[None]:
         """Wait for one's turn, then for half the time left if one is `known` to have been there at a loss; then go on.
 
         Whoever was there a second time is the culprit, or went past somebody the first time.

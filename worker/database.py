@@ -18,6 +18,7 @@ from rpc_client.errors import NotFoundError, RemoteError, Unavailable
 from worker.connections import CONNECT_S, Connection, close, compare, connect, transaction_of
 from worker.crash_points import reached
 from worker.errors import is_schema_change
+from worker.places import FullError, Places
 from worker.settings import WorkerSettings
 from worker.statements import Statement
 
@@ -44,8 +45,7 @@ class Database:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
-        self._free = asyncio.Semaphore(settings.pool_size)
-        self._slow = asyncio.Semaphore(max(settings.pool_size // 2, 1))
+        self._places = Places(settings.pool_size)
         self._idle: list[Connection] = []
         self._epoch = 0
         self._away = False
@@ -76,7 +76,13 @@ class Database:
         Slow callers hold at most half of them, so that the others always have some. OSError when the database is away.
         """
         acquire_s = max(min(timeout_s, self._settings.acquire_s), 0.001)
-        await self._take_turn(acquire_s, slow=slow)
+        try:
+            await self._places.take(acquire_s, slow=slow)
+        except FullError as error:
+            if self._away:  # it is not that too much is asked: who waits on may be served
+                raise ConnectionError("PostgreSQL does not answer") from None
+            message = f"no database connection came free in {acquire_s:.1f} s (ROWCALL_ACQUIRE_S); {error}"
+            raise Unavailable(message, {"limit": self._settings.acquire_s}) from None
         connection, epoch = None, self._epoch
         try:
             connection = self._take_idle() or await self._connect(acquire_s)
@@ -96,40 +102,7 @@ class Database:
                     self._idle.append(connection)
                 else:
                     connection.terminate()
-            self._give_turn_back(slow=slow)
-
-    async def _take_turn(self, timeout_s: float, *, slow: bool) -> None:
-        if slow:
-            await self._wait_for(self._slow, timeout_s)
-        try:
-            if self._free.locked():
-                await self._wait_for(self._free, timeout_s)
-            else:
-                await self._free.acquire()  # at once: nobody is before us
-        except BaseException:
-            if slow:
-                self._slow.release()
-            raise
-
-    def _give_turn_back(self, *, slow: bool) -> None:
-        self._free.release()
-        if slow:
-            self._slow.release()
-
-    async def _wait_for(self, turns: asyncio.Semaphore, timeout_s: float) -> None:
-        try:
-            async with asyncio.timeout(timeout_s):
-                await turns.acquire()
-        except TimeoutError:
-            if self._away:  # it is not that too much is asked: who waits on may be served
-                raise ConnectionError("PostgreSQL does not answer") from None
-            size = self._settings.pool_size
-            busy = f"all {size}" if turns is self._free else f"those of {size} that slow methods may take"
-            raise Unavailable(
-                f"no database connection came free in {timeout_s:.1f} s (ROWCALL_ACQUIRE_S);"
-                f" {busy} are busy (ROWCALL_POOL_SIZE)",
-                {"limit": self._settings.acquire_s},
-            ) from None
+            self._places.give_back(slow=slow)
 
     def _take_idle(self) -> Connection | None:
         """The one that was used last, so that the others may rest; those that died meanwhile are forgotten."""

@@ -172,7 +172,7 @@ EXCEPTIONS = {
     Wait("worker/consumer.py::_on_up", "open_channel"): SET_UP,
     Wait("worker/consumer.py::_on_up", "channel.basic_qos"): SET_UP,
     Wait("worker/consumer.py::_on_up", "channel.basic_consume"): SET_UP,
-    Wait("worker/database.py::connection", "self._free.acquire"): AT_ONCE,
+    Wait("worker/places.py::take", "self._free.acquire"): AT_ONCE,
     Wait("worker/events.py::__aexit__", "self._task"): ENDED,
     Wait("worker/events.py::_run", "self._waiting.get"): IDLE,
     Wait("worker/groups.py::run", "done"): WORK,
