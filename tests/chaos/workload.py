@@ -46,6 +46,7 @@ class Workload:
     def __init__(self, rng: random.Random, without: Collection[str] = ()) -> None:
         self._rng = rng
         self._executions: list[Execution] = []
+        self._marks: list[str] = []
         self._kinds: list[tuple[float, Callable[[str], Asked]]] = [
             (16, self._transfer),
             (10, self._deposit),
@@ -66,7 +67,7 @@ class Workload:
             (7, lambda _: ("accounts.get_account", {"account_id": self._account()})),
             (1, lambda _: ("accounts.list_entries", {"account_id": self._account(), "limit": 5})),
             (2, lambda _: ("platform.get_credits", {"user_id": self._user()})),
-            (3, partial(_marked, "chaos.look")),
+            (3, self._look),
         ]
         if "poison" not in without:
             self._kinds += [(0.06, partial(_marked, method)) for method in sorted(DEADLY)]
@@ -86,7 +87,9 @@ class Workload:
         return [self._one(maker)]
 
     def learn(self, call: Call, result: Any) -> None:
-        """Remember what was begun, so that it is gone on with."""
+        """Remember what was begun, so that it is gone on with, and what was marked, so that it is looked for."""
+        if call.method == "chaos.note":
+            self._marks = [*self._marks, call.id][-REMEMBERED:]
         if call.method != "platform.create_graph_execution":
             return
         nodes = [node["node_exec_id"] for node in result["node_executions"]]
@@ -137,6 +140,10 @@ class Workload:
 
     def _linger(self, mark: str) -> Asked:
         return "chaos.linger", {"mark": mark, "ms": self._rng.randint(5, 300)}
+
+    def _look(self, mark: str) -> Asked:
+        """For what was answered ok, so that it must be there; before there is any, for what nobody left."""
+        return "chaos.look", {"mark": self._rng.choice(self._marks or [mark])}
 
     def _create_execution(self, mark: str) -> Asked:
         return "platform.create_graph_execution", {
