@@ -16,8 +16,9 @@ C10  an id has one outcome, and nothing has an id that nobody asked for
 C11  nothing commits after its deadline
 C12  every dead letter has a cause, and holds what was sent
 C13  nobody reads of what is another's, and no log tells what was in a call
-C14  in an alarm work goes on; in the end everything is decided, and no queue holds a call
+C14  in the end everything is decided, and no queue holds a call
 C15  nothing leaks
+C16  while the broker is in an alarm, what it has is worked off
 ==== =============================================================================================
 """
 

@@ -14,7 +14,7 @@ class Finding:
 
     kind: Kind
     check: str
-    """The check's number: ``C1`` to ``C15``."""
+    """The check's number: ``C1`` to ``C16``."""
     id: str
     """Of the call it is about; or whatever else names it."""
     what: str

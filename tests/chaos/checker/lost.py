@@ -1,4 +1,4 @@
-"""C1 and C14: nothing that was confirmed is gone, and nothing is left open."""
+"""C1, C14 and C16: nothing that was confirmed is gone, and nothing is left open."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def check_confirmed(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_alarms(evidence: Evidence) -> Iterator[Finding]:
-    """C14: while the broker is in an alarm, workers go on with what it had before."""
+    """C16: while the broker is in an alarm, workers go on with what it had before."""
     commits = [
         (datetime.fromisoformat(receipt["at"]).timestamp(), asked)
         for asked in evidence.writes
@@ -36,7 +36,7 @@ def check_alarms(evidence: Evidence) -> Iterator[Finding]:
         waiting = [asked for at, asked in commits if at > ended and _was_confirmed(asked, fault["mono"])]
         if len(waiting) >= BACKLOG and not any(ended - STILL_S < at <= ended for at, _ in commits):
             what = f"{len(waiting)} calls waited, and for {STILL_S:g} s no worker did anything"
-            yield Finding("unexplained", "C14", "alarm", what)
+            yield Finding("unexplained", "C16", "alarm", what)
 
 
 def _is_disturbed(alarm: Row, evidence: Evidence) -> bool:

@@ -96,7 +96,7 @@ ALL = (
     Plant(
         "mixed-connection",
         "replies leave by the connection that acknowledges: in an alarm the broker reads neither",
-        "C14",
+        "C16",
         worker=messages.mixed_connection,
         bias=bias.slow_sends,
         faults="alarm",
