@@ -27,6 +27,7 @@ class Asked:
     method: str
     kind: str
     mono: float
+    timeout_s: float
     heard: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -62,7 +63,7 @@ class Evidence:
         for path in sorted(self._folder.history.glob("client-*.jsonl")):
             for line in lines(path):
                 if line["what"] == "invoke":
-                    found.setdefault(line["id"], Asked(line["method"], line["kind"], line["mono"]))
+                    found.setdefault(line["id"], Asked(line["method"], line["kind"], line["mono"], line["timeout_s"]))
                 elif line.get("id") in found:
                     found[line["id"]].heard.append(line)
         return found

@@ -13,6 +13,8 @@ from tests.chaos.plan import Plan
 KINDS = ("lost", "doubled", "wrong", "unexplained")
 FAILURES = {"Unavailable", "DeadlineExceeded", "Disconnected"}
 SHOWN = 40
+IMPATIENT_S = 1.0
+"""Whoever gives a call no more time than this means to give up: that he does is no failure."""
 
 
 def report(plan: Plan, trouble: Sequence[str]) -> tuple[list[str], bool]:
@@ -37,7 +39,8 @@ def report(plan: Plan, trouble: Sequence[str]) -> tuple[list[str], bool]:
 def last_line(plan: Plan, evidence: Evidence, findings: Sequence[Finding]) -> str:
     """What a run comes to."""
     found = Counter(finding.kind for finding in findings)
-    failed = sum(any(_failed(line) for line in asked.heard) for asked in evidence.asked.values())
+    patient = [asked for asked in evidence.asked.values() if asked.timeout_s > IMPATIENT_S]
+    failed = sum(any(_failed(line) for line in asked.heard) for asked in patient)
     counted = " ".join(f"{kind}={found[kind]}" for kind in KINDS[:3])
     return (
         f"calls={len(evidence.asked)} kills={evidence.deaths.total()} {counted}"
