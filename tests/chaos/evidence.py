@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,9 @@ class Evidence:
         for path in sorted(self._folder.history.glob("client-*.jsonl")):
             for line in lines(path):
                 if line["what"] == "invoke":
-                    found.setdefault(line["id"], Asked(line["method"], line["kind"], line["mono"], line["timeout_s"]))
+                    found.setdefault(
+                        line["id"], Asked(line["method"], line["kind"], line["mono"], line.get("timeout_s", inf))
+                    )
                 elif line.get("id") in found:
                     found[line["id"]].heard.append(line)
         return found
