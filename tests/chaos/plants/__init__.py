@@ -6,9 +6,9 @@ Only ``python -m tests.chaos.worker`` and the rig's clients look at that: no pro
 from __future__ import annotations
 
 from tests.chaos.plants import bias, messages, receipts, record, statements
-from tests.chaos.plants.plant import Plant, chosen
+from tests.chaos.plants.plant import SOUND, Plant, chosen
 
-__all__ = ["PLANTS", "Plant", "plant"]
+__all__ = ["PLANTS", "SOUND", "Plant", "plant"]
 
 HASTE = {"kill_every_s": 1.2}
 ALL = (
@@ -130,11 +130,10 @@ PLANTS = {each.name: each for each in ALL}
 
 def plant(*, client: bool) -> None:
     """Put the chosen bug into this process, if one is."""
-    found = chosen(PLANTS)
+    found, planted = chosen(PLANTS)
     if found is None:
         return
     if client:
         found.bias()
-        found.client()
-    else:
-        found.worker()
+    if planted:
+        (found.client if client else found.worker)()

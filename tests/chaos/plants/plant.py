@@ -12,6 +12,8 @@ import worker.served
 from worker.statements import Statement, read_statements
 
 Change = Callable[[], None]
+SOUND = "sound:"
+"""Before a bug's name: everything as for it, but without it. What is found there is no proof of anything."""
 
 
 def nothing() -> None:
@@ -39,10 +41,10 @@ class Plant:
     """What else is different about the run."""
 
 
-def chosen(plants: Mapping[str, Plant]) -> Plant | None:
-    """The bug that this process shall have, if any."""
-    name = os.environ.get("ROWCALL_PLANT")
-    return plants[name] if name else None
+def chosen(plants: Mapping[str, Plant]) -> tuple[Plant | None, bool]:
+    """The bug that this process shall have, if any; and whether it shall have it, or only be used as if it had."""
+    name = os.environ.get("ROWCALL_PLANT", "")
+    return plants.get(name.removeprefix(SOUND)), not name.startswith(SOUND)
 
 
 def rewrite(name: str, *changes: tuple[str, str]) -> None:
