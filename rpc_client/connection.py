@@ -75,6 +75,9 @@ class _Connection(aio_pika.Connection):
         ConnectionParameter(name="transport_factory", parser=lambda socket: socket, is_kwarg=True),
     )
 
+    def __del__(self) -> None:
+        """Nothing: its link has closed it, or given it up; the driver would try once more, where no loop runs."""
+
 
 class Link:
     """Keeps one connection to the broker up. ``up`` is set while it is; ``on_up`` runs for every new connection."""

@@ -70,8 +70,7 @@ class Intake:
             return
         with loss_as_error():
             for queue in self._queues:
-                consumed = await channel.basic_consume(queue, never, timeout=ASK_S)
-                self._tags.append(consumed.consumer_tag or "")
+                self._tags.append(await _consume(channel, queue))
         log.info("consuming", queues=self._queues)
 
     async def _end(self) -> None:
@@ -85,6 +84,14 @@ class Intake:
             except (aiormq.exceptions.AMQPError, OSError) as error:
                 log.info("consuming ended with the connection", error=repr(error))
         log.info("not consuming", queues=self._queues)
+
+
+async def _consume(channel: AbstractChannel, queue: str) -> str:
+    """The consumer's tag. A queue may have lost its leader: declaring it works then, and only this never ends."""
+    try:
+        return (await channel.basic_consume(queue, never, timeout=ASK_S)).consumer_tag or ""
+    except TimeoutError:
+        raise ConnectionError(f"nobody can consume {queue}: has it a leader? rabbitmq-queues quorum_status") from None
 
 
 async def never(_: DeliveredMessage) -> None:

@@ -43,6 +43,7 @@ async def test_queues_deleted_under_a_worker_are_declared_anew_and_calls_go_on(t
     assert (await there.accounts.get_account("a-1")).balance == 70
 
 
+@pytest.mark.heavy
 async def test_an_exchange_deleted_under_a_client_is_an_answer_and_a_worker_makes_it_anew(there: Place, peer: Peer):
     await peer.channel.exchange_delete(peer.names.requests)
 
@@ -54,6 +55,7 @@ async def test_an_exchange_deleted_under_a_client_is_an_answer_and_a_worker_make
     assert await there.accounts.deposit("a-1", 1) == 1
 
 
+@pytest.mark.heavy
 async def test_a_dead_letter_waits_for_its_queue_to_be_bound_again_and_is_kept_once(there: Place, peer: Peer, sql):
     await sql.execute("alter table accounts.entries rename column note to remark")
     queue = await peer.channel.get_queue(peer.names.dead_letters)
@@ -67,6 +69,7 @@ async def test_a_dead_letter_waits_for_its_queue_to_be_bound_again_and_is_kept_o
     assert await sql.fetchval("select count(*) from rowcall.dead_letters") == 0
 
 
+@pytest.mark.heavy
 async def test_connections_that_an_operator_closes_fail_no_call(own_rabbitmq: OwnServer, own_there: Place, sql):
     calls = [asyncio.ensure_future(own_there.accounts.deposit("a-1", 1)) for _ in range(200)]
     await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
@@ -78,6 +81,7 @@ async def test_connections_that_an_operator_closes_fail_no_call(own_rabbitmq: Ow
     assert await ledger(sql) == (400, 400)
 
 
+@pytest.mark.heavy
 async def test_a_full_queue_is_named_at_the_deadline_and_the_refused_run_when_there_is_room(
     own_rabbitmq: OwnServer, own_there: Place, sql
 ):

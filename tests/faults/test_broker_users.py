@@ -39,6 +39,7 @@ def url_of(broker: OwnServer, user: str) -> str:
     return str(URL(broker.url).with_user(user).with_password(user))
 
 
+@pytest.mark.heavy
 async def test_a_method_that_the_broker_forbids_fails_at_once_and_alone(
     own_rabbitmq: OwnServer, there: Place, user: str, sql
 ):
@@ -56,6 +57,7 @@ async def test_a_method_that_the_broker_forbids_fails_at_once_and_alone(
     assert await sql.fetchval("select count(*) from accounts.entries") == 0
 
 
+@pytest.mark.heavy
 async def test_a_worker_that_may_not_reply_names_the_permission_and_takes_nothing_until_it_is_granted(
     own_rabbitmq: OwnServer, there: Place, user: str, tmp_path
 ):
@@ -78,6 +80,7 @@ async def test_a_worker_that_may_not_reply_names_the_permission_and_takes_nothin
         assert await call == 1
 
 
+@pytest.mark.heavy
 async def test_a_password_that_was_changed_is_named_at_the_deadline_and_calls_go_on_once_it_fits(
     own_rabbitmq: OwnServer, there: Place, user: str
 ):

@@ -24,7 +24,7 @@ from tests.own_servers import OwnServer
 from tests.proxy import proxied
 
 PROGRAMS = Path(__file__).parent / "programs"
-NOTE = "x" * 500
+NOTE = "x" * 200
 CLIENTS = 100
 REPLIES_BYTES = 100 << 20
 
@@ -57,6 +57,7 @@ async def test_what_a_client_called_before_it_was_killed_runs_once_and_its_outco
     assert await there.accounts.deposit("a-1", 1) == 4
 
 
+@pytest.mark.heavy
 async def test_one_message_that_two_workers_get_at_once_has_one_effect_and_one_answer(there: Place, sql):
     await there.start()
     deposit = {"id": str(uuid4()), "method": "accounts.deposit", "args": {"account_id": "a-1", "amount": 5}}
@@ -117,6 +118,7 @@ async def test_a_hundred_clients_whose_connections_are_closed_at_once_all_come_b
     assert await ledger(sql) == (2 * CLIENTS, 2 * CLIENTS)
 
 
+@pytest.mark.heavy
 async def test_a_reply_queue_that_is_gone_is_no_trouble_of_the_workers(there: Place, sql):
     deposit = {"method": "accounts.deposit", "args": {"account_id": "a-1", "amount": 1}}
     gone = there.client._transport._names.replies(uuid4())

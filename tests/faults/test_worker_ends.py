@@ -47,7 +47,7 @@ async def ended(worker: WorkerProcess) -> int:
     return await asyncio.wait_for(worker.process.wait(), 30)
 
 
-@pytest.mark.parametrize("how", ["asked twice", "out of time"])
+@pytest.mark.parametrize("how", ["asked twice", pytest.param("out of time", marks=pytest.mark.heavy)])
 async def test_what_runs_on_is_cut_short_and_runs_elsewhere_once(there: Place, postgres_url, sql, how):
     doomed = await there.start(ROWCALL_DRAIN_S="300" if how == "asked twice" else "0.2")
     await there.worker.stop()
@@ -72,6 +72,7 @@ async def test_what_runs_on_is_cut_short_and_runs_elsewhere_once(there: Place, p
     assert await ledger(sql) == (1, 1)
 
 
+@pytest.mark.heavy
 async def test_with_no_file_left_to_open_a_worker_waits_and_serves_again_when_there_is(there: Place, sql):
     async with proxied(there.settings.amqp_urls[0]) as (proxy, url):
         worker = await there.start(ROWCALL_AMQP_URL=url)
@@ -108,6 +109,7 @@ async def test_a_worker_whose_core_breaks_ends_rather_than_only_seem_to_live(the
     assert "RuntimeError: broken by a test" in log
 
 
+@pytest.mark.heavy
 async def test_a_message_on_which_a_worker_stumbles_goes_to_the_dead_letters_and_the_worker_lives(
     there: Place, tmp_path, sql
 ):
