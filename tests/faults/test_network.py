@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from accounts import AsyncAccounts
-from rpc_client import AsyncClient
+from rpc_client import AsyncClient, InvalidRequest
+from rpc_client.frames import BUFFER_BYTES
 from tests.acceptance.test_messages import PUBLISH, methods
-from tests.faults.given import PATIENCE_S, Place, client_settings, ledger, place, until_said
+from tests.faults.given import PATIENCE_S, Place, client_settings, ledger, place, until, until_said
 from tests.proxy import Proxy, proxied
 
 GARBAGE = [
@@ -111,6 +112,22 @@ async def test_a_cut_in_the_middle_of_a_message_costs_nothing_but_another_attemp
 
     assert sorted(results) == list(range(1, 65))
     assert await ledger(sql) == (64, 64)
+
+
+async def test_behind_a_peer_that_does_not_read_calls_wait_and_the_socket_does_not_grow(there: Place):
+    async with through_a_proxy(there) as (proxy, client):
+        proxy.hold(answers=False)
+        arguments = {"account_id": "x" * 900_000}
+        calls = [client.call_by_name("accounts.get_account", "read", arguments) for _ in range(40)]
+        answers = asyncio.gather(*calls, return_exceptions=True)
+        transport = client._transport
+        await until(lambda: transport._outbox._draining is not None)
+        await asyncio.sleep(0.5)
+        grown = transport._link.socket._writer.transport.get_write_buffer_size()
+        proxy.release()
+
+        assert {type(answer) for answer in await answers} == {InvalidRequest}
+    assert grown < BUFFER_BYTES + 1_000_000
 
 
 async def test_what_is_no_frame_ends_one_connection_and_no_call(there: Place, sql):
