@@ -146,8 +146,6 @@ async def test_what_is_no_frame_ends_one_connection_and_no_call(there: Place, sq
 
 
 async def test_a_connection_lost_at_any_step_of_its_set_up_is_made_anew(there: Place):
-    """The driver cancels whoever waits for it then, which must not look as if somebody had ended the client."""
-
     async def call_with_a_loss_after(answers: int) -> bool:
         async with proxied(there.settings.amqp_urls[0]) as (proxy, url):
             proxy.lose_answer(after=answers)
