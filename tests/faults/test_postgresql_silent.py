@@ -87,7 +87,6 @@ async def test_wherever_an_answer_stays_away_the_call_runs_on_another_connection
     own_url, base_settings, stranger, mark
 ):
     async with proxied(own_url) as (proxy, through), serving(through, base_settings, pool_size=1) as worker:
-        worker.database.expire()
         proxy.swallow(mark)
         with structlog.testing.capture_logs() as logs:
             call = asyncio.ensure_future(AsyncPatient(worker.client.with_options(timeout_s=3)).note_both("a", "a", 0))
