@@ -48,7 +48,7 @@ class DirectRead:
         bind = self.statement.bind
         rows = [bind({**call.arguments, "_n": n}) for n, call in enumerate(calls)]
         fetched = await database.fetch(
-            self.statement.sql, departing(rows), timeout_s=time_for(calls), slow=self.method.slow
+            self.statement.sql, departing(rows), timeout_s=time_for(calls), slow=_slow(self.method)
         )
         return [self._result(row["result"]) for row in in_order(fetched, len(calls))]
 
@@ -76,7 +76,7 @@ class DirectWrite:
         bind = self.statement.bind
         rows = [bind({**call.arguments, **call.receipt_values(), "_n": n}) for n, call in enumerate(calls)]
         fetched = await database.fetch(
-            self.statement.sql, departing(rows), timeout_s=time_for(calls), slow=self.method.slow
+            self.statement.sql, departing(rows), timeout_s=time_for(calls), slow=_slow(self.method)
         )
         return [Outcome(row["outcome"], row["events"], row["seq"], row["at"]) for row in in_order(fetched, len(calls))]
 
@@ -93,7 +93,7 @@ class StoryRead:
 
     async def run(self, calls: Sequence[Call], database: Database) -> list[Result]:
         (call,) = calls
-        async with database.session(self.statements, call.expires_at, slow=self.method.slow) as session:
+        async with database.session(self.statements, call.expires_at, slow=_slow(self.method)) as session:
             try:
                 result = await self.story(session, **call.arguments)
             except RemoteError as error:
@@ -114,7 +114,7 @@ class StoryWrite:
 
     async def run(self, calls: Sequence[Call], database: Database) -> list[Result]:
         (call,) = calls
-        async with database.transaction(self.statements, call.expires_at, slow=self.method.slow) as transaction:
+        async with database.transaction(self.statements, call.expires_at, slow=_slow(self.method)) as transaction:
             text = await self._effect(call, transaction)
             reached("K4")
             outcome = await self._receipt(call, transaction, text)
@@ -140,6 +140,11 @@ class StoryWrite:
             {**call.receipt_values(), "outcome": text, "events": transaction.events or None}
         )
         return Outcome(text, row["events"], row["seq"], row["at"])
+
+
+def _slow(method: Method[..., Any]) -> str | None:
+    """Its name, where it may not take all connections from the others."""
+    return method.name if method.slow else None
 
 
 def check_declared(method: Method[..., Any], error: Exception) -> None:

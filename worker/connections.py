@@ -152,6 +152,7 @@ async def direct_connection(
         timeout=CONNECT_S,
         connection_class=cast("Any", WatchedConnection),
         command_timeout=statement_s,
+        target_session_attrs=_wanted(settings.direct_url),
         server_settings={**MINDFUL, "application_name": name, "timezone": "UTC", **options},
     )
     try:

@@ -70,14 +70,15 @@ class Database:
             connection.terminate()
 
     @contextlib.asynccontextmanager
-    async def connection(self, timeout_s: float, *, slow: bool = False) -> AsyncIterator[Connection]:
+    async def connection(self, timeout_s: float, *, slow: str | None = None) -> AsyncIterator[Connection]:
         """One connection, in order of arrival. Unavailable when none came free in time.
 
-        Slow callers hold at most half of them, so that the others always have some. OSError when the database is away.
+        Calls of methods that are `slow`, by name, hold at most half of them, so that the others always have some.
+        OSError when the database is away.
         """
         acquire_s = max(min(timeout_s, self._settings.acquire_s), 0.001)
         try:
-            await self._places.take(acquire_s, slow=slow)
+            place = await self._places.take(acquire_s, slow)
         except FullError as error:
             if self._away:  # it is not that too much is asked: who waits on may be served
                 raise ConnectionError("PostgreSQL does not answer") from None
@@ -102,7 +103,7 @@ class Database:
                     self._idle.append(connection)
                 else:
                     connection.terminate()
-            self._places.give_back(slow=slow)
+            self._places.give_back(place)
 
     def _take_idle(self) -> Connection | None:
         """The one that was used last, so that the others may rest; those that died meanwhile are forgotten."""
@@ -165,7 +166,7 @@ class Database:
             connection.terminate()
 
     async def fetch(
-        self, sql: str, rows: Sequence[Sequence[object]], *, timeout_s: float, slow: bool = False
+        self, sql: str, rows: Sequence[Sequence[object]], *, timeout_s: float, slow: str | None = None
     ) -> list[Row]:
         """Run one statement once for every row of arguments: one round trip, one transaction.
 
@@ -176,7 +177,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def session(
-        self, statements: Mapping[str, Statement], expires_at: float, *, slow: bool = False
+        self, statements: Mapping[str, Statement], expires_at: float, *, slow: str | None = None
     ) -> AsyncIterator[Session]:
         """What a read story works with."""
         async with self.connection(expires_at - time.time(), slow=slow) as connection:
@@ -184,7 +185,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def transaction(
-        self, statements: Mapping[str, Statement], expires_at: float, *, slow: bool = False
+        self, statements: Mapping[str, Statement], expires_at: float, *, slow: str | None = None
     ) -> AsyncIterator[Transaction]:
         """What a write story works with; commits on leaving, unless an error leaves."""
         async with self.connection(expires_at - time.time(), slow=slow) as connection:

@@ -131,6 +131,23 @@ async def test_slow_methods_leave_half_of_the_connections_to_the_others(own_url,
         await every_place_is_free(worker.database, POOL)
 
 
+async def test_slow_methods_that_prove_to_be_quick_use_all_connections(own_url, base_settings, stranger):
+    async with serving(own_url, base_settings, pool_size=POOL) as worker:
+        patient = AsyncPatient(worker.client)
+        for _ in range(100):
+            await patient.nap(0)
+
+        naps = [asyncio.ensure_future(patient.nap(1000)) for _ in range(POOL)]
+        await until(stranger, f"{POOL} = (select count(*) {BACKENDS} and wait_event = 'PgSleep')")
+
+        assert await asyncio.gather(*naps) == [1000] * POOL
+        again = [asyncio.ensure_future(patient.nap(1500)) for _ in range(POOL)]
+        await until(stranger, f"{POOL // 2} = (select count(*) {BACKENDS} and wait_event = 'PgSleep')")
+        assert await AsyncAccounts(worker.client).get_account("a-1")
+        assert sum(call.done() for call in again) < POOL
+        await asyncio.gather(*again)
+
+
 async def test_a_connection_that_expires_at_work_is_done_with_afterwards(on_own):
     async with on_own.database.connection(1) as connection:
         on_own.database.expire()

@@ -28,7 +28,7 @@ class RolledBack(Database):
     """
 
     @contextlib.asynccontextmanager
-    async def connection(self, timeout_s: float, *, slow: bool = False) -> AsyncIterator[Connection]:
+    async def connection(self, timeout_s: float, *, slow: str | None = None) -> AsyncIterator[Connection]:
         """One connection, in order of arrival. Unavailable when none came free in time."""
         async with super().connection(timeout_s, slow=slow) as connection:
             transaction = connection.transaction()
