@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlsplit
 
 PORTS = {"postgresql": 5432, "amqp": 5672, "redis": 6379}
@@ -28,6 +28,8 @@ class Proxy:
         self.release()
         self.bytes_per_s = float("inf")
         """How fast the server's answers come."""
+        self.delay_s: Callable[[], float] = lambda: 0
+        """How long what is said takes, each time anew: on a network that loses packets some takes longer."""
         self.round_trips = 0
         """How often the client spoke after the server had."""
         self.sent = bytearray()
@@ -130,6 +132,8 @@ class Proxy:
                     if muted:
                         continue
                     await (self._heard if client else self._answered).wait()
+                    if (delay_s := self.delay_s()) > 0:
+                        await asyncio.sleep(delay_s)
                     if not client:
                         await asyncio.sleep(len(data) / self.bytes_per_s)
                     sink.write(data)
