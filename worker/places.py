@@ -40,7 +40,7 @@ class Places:
         """For how long calls of slow methods held one, fading."""
 
     async def take(self, timeout_s: float, slow: str | None) -> Place:
-        """Wait for a place, for a method that is `slow`, by its name, or for any other. FullError when none came free."""
+        """Wait for a place; `slow` names a method that is. FullError when none came free in time."""
         kept_back = slow is not None and self._held_s.get(slow, UNKNOWN_S) > BRIEF_S
         if kept_back:
             await self._wait_for(self._slow, timeout_s)
