@@ -36,7 +36,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -47,7 +46,7 @@ T = TypeVar("T")
 
 POINTS = tuple(f"K{n}" for n in range(12))
 ASKED = os.environ.get("ROWCALL_TEST_HOOKS") == "1" and "ROWCALL_CRASH_AT" in os.environ
-_ONE = re.compile(r"(K\d+)(?:@([1-9]\d*)|:(\d+/[1-9]\d*))?")
+_ONE = re.compile(r"(K\d+)(?:@([1-9]\d*)|:(\d+)/([1-9]\d*))?")
 
 
 class CrashPointsError(Exception):
@@ -71,8 +70,8 @@ class Armed:
                 raise CrashPointsError(
                     f"ROWCALL_CRASH_AT: {part.strip()!r} is none of K0 … K11, alone or as K6@3 or K6:1/300, each once"
                 )
-            passing = int(match[2]) if match[2] else None
-            found[match[1]] = cls(passing, float(Fraction(match[3] or 1)))
+            point, passing, chances, among = match.groups()
+            found[point] = cls(int(passing) if passing else None, int(chances) / int(among) if among else 1.0)
         return found
 
     def is_due(self, passed: int, luck: random.Random) -> bool:
