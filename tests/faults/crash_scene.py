@@ -32,7 +32,7 @@ WAYS = ("redelivery", "retry", "replay")
 """How a call comes to the worker that takes over: the broker sends it again, its caller does too, an operator did."""
 OPENING = 1000
 ACCOUNTS = [f"a-{n}" for n in range(5)]
-PATIENCE_S = 50
+PATIENCE_S = 100
 """For everything that is waited for: how soon it comes is not what these tests are about."""
 LIFE_S = 250
 """A call lives longer than any test waits."""

@@ -34,6 +34,7 @@ async def money(sql) -> None:
     )
 
 
+@pytest.mark.timeout(240)
 async def test_a_worker_killed_in_the_middle_of_a_large_reply_leaves_its_caller_a_whole_one(
     settings, start_worker, client, sql
 ):
