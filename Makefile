@@ -3,12 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Tests wait for servers and processes more than they compute: three at once on two cores; 0: one after the other.
 TESTS_AT_ONCE ?= 3
+# For how long `make chaos` disturbs, in seconds.
+DURATION ?= 180
 AT_ONCE := -n $(TESTS_AT_ONCE) --dist loadfile
 # The demo and the tests install missing servers, where they may (Debian or Ubuntu, as root).
 export ROWCALL_INSTALL ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check format bench up down dist docs schema
+.PHONY: help setup demo test test-all check format bench chaos up down dist docs schema
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /'
@@ -49,6 +51,9 @@ format: setup  ## Put code and SQL into form
 
 bench: .venv/bench  ## Beside its peers and beside your own pool (≤ 40 minutes; BENCH_ARGS=--quick: 6; BENCH_JSON=file)
 	$(BIN)/python -m tests.benchmarks $(BENCH_ARGS)
+
+chaos: setup  ## Faults on purpose, and whether anything was lost (DURATION=180, SEED=any; CHAOS_ARGS=--no-times)
+	$(BIN)/python -m tests.chaos --duration $(DURATION) $(if $(SEED),--seed $(SEED)) $(CHAOS_ARGS)
 
 up: setup  ## Find the three servers or start private ones
 	$(BIN)/rowcall up
