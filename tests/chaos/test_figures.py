@@ -1,0 +1,144 @@
+"""Figures are read from what a run left, and from nothing else."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chaos.evidence import Evidence
+from tests.chaos.figures import Figure, figures
+from tests.chaos.folder import Folder
+from tests.chaos.plan import Plan
+from tests.chaos.report import last_line
+
+NOW = 1_790_000_000.0
+"""The hour in which these runs began, by both clocks: monotonic time is the same minus this."""
+
+
+class Run:
+    """A run as it might have been, written down by hand."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = Folder(root)
+        self.folder.make()
+        self.folder.run.write_text(json.dumps({"seed": 7, "started_at": NOW, "mono": 0.0}))
+
+    def did(self, fault: str, mono: float, until: float | None = None, target: str = "worker-0") -> None:
+        line = {"fault": fault, "target": target, "mono": mono, "until": mono if until is None else until}
+        self._add(self.folder.nemesis, line)
+
+    def asked(self, id_: str, mono: float, ended: float, method: str = "accounts.deposit", **heard: Any) -> None:
+        history = self.folder.history / "client-0.jsonl"
+        self._add(history, {"what": "invoke", "id": id_, "method": method, "kind": "call", "mono": mono})
+        self._add(history, {"what": "ok", "id": id_, "mono": ended} | heard)
+
+    def answered(self, id_: str, mono: float, *, redelivered: bool = False, worker: int = 0) -> None:
+        at = datetime.fromtimestamp(NOW + mono, UTC).isoformat()
+        line = {"event": "call", "id": id_, "method": "m", "outcome": "ok", "redelivered": redelivered, "timestamp": at}
+        self._add(self.folder.logs / f"worker-{worker}-1.log", line)
+
+    def said(self, log: str, text: str) -> None:
+        with (self.folder.logs / log).open("a") as file:
+            file.write(text + "\n")
+
+    def figure(self, what: str) -> Figure:
+        evidence = Evidence(self.folder.root)
+        (found,) = (one for one in figures(self.folder.root, evidence) if what in one.what)
+        return found
+
+    def _add(self, path: Path, line: dict[str, Any]) -> None:
+        with path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path)
+
+
+def test_a_call_in_a_killed_workers_hand_takes_from_the_kill_to_its_answer(run: Run):
+    run.did("kill", 10.0)
+    run.asked("in its hand", 9.9, 10.4)
+    run.answered("in its hand", 10.4, redelivered=True, worker=1)
+    run.asked("in another's", 9.9, 11.9)
+    run.answered("in another's", 11.9)
+
+    figure = run.figure("SIGKILL")
+
+    assert (figure.value, figure.of) == (pytest.approx(0.4), 1)
+
+
+def test_what_was_late_for_another_reason_says_nothing_of_redelivery(run: Run):
+    run.did("broker-kill", 9.0, 20.0)
+    run.did("kill", 10.0)
+    run.asked("late", 9.9, 21.0)
+    run.answered("late", 21.0, redelivered=True, worker=1)
+
+    assert run.figure("SIGKILL").of == 0
+
+
+def test_the_first_good_call_after_a_server_accepts_again_is_counted_from_there(run: Run):
+    run.did("postgres-kill", 10.0, 12.0)
+    run.asked("before", 9.0, 9.1)
+    run.asked("after", 11.0, 14.5)
+
+    figure = run.figure("PostgreSQL")
+
+    assert figure.value == pytest.approx(2.5)
+    assert not figure.holds
+
+
+def test_a_silent_peer_is_noticed_when_the_brokers_log_says_so(run: Run):
+    run.did("worker-cut", 10.0, 30.0)
+    at = datetime.fromtimestamp(NOW + 23, UTC).isoformat(sep=" ", timespec="microseconds")
+    run.said("rabbitmq.log", f"{at} [error] <0.9.0> closing AMQP connection <0.9.0> (…):")
+    run.said("rabbitmq.log", f"{at} [error] <0.9.0> missed heartbeats from client, timeout: 5s")
+
+    assert run.figure("silent peer").value == pytest.approx(13.0)
+
+
+def test_a_black_hole_is_healed_with_the_first_good_call_of_its_own_worker(run: Run):
+    run.did("black-hole", 10.0, 16.0, target="worker-1")
+    run.answered("another's", 16.1, worker=0)
+    run.answered("its own", 18.0, worker=1)
+
+    assert run.figure("black hole").value == pytest.approx(2.0)
+
+
+def test_deaths_are_told_apart_by_the_last_words(run: Run):
+    run.asked("a-killer", 1.0, 2.0, method="chaos.kill")
+    for place in range(4):
+        run.said(f"worker-{place}-1.log", '{"event": "dying", "mark": "a-killer"}')
+    run.said("worker-4-1.log", "crash point K6")
+    run.did("kill", 3.0)
+
+    figure = run.figure("deaths by one call")
+
+    assert (figure.value, figure.holds) == (4, False)
+    assert Evidence(run.folder.root).deaths == {"a-killer": 4, "K6": 1, "nemesis": 1}
+
+
+def test_an_innocent_call_among_the_poison_is_too_much(run: Run):
+    (run.folder.dump / "dead_letters.jsonl").write_text('{"reason": "poison", "method": "accounts.deposit"}\n')
+
+    assert not run.figure("innocent").holds
+
+
+def test_without_an_occasion_there_is_nothing_to_judge(run: Run):
+    assert run.figure("SIGKILL").holds
+    assert "no occasion" in run.figure("SIGKILL").text
+
+
+def test_the_last_line_tells_everything_in_one(run: Run):
+    run.did("kill", 3.0)
+    run.asked("fine", 1.0, 2.0)
+    run.asked("not so fine", 1.0, 2.0, what="unknown")
+    plan = Plan(seed=7, duration_s=60, folder=run.folder.root)
+
+    line = last_line(plan, Evidence(run.folder.root), [])
+
+    assert line == "calls=2 kills=1 lost=0 doubled=0 wrong=0 failed=1 unexplained=0 seed=7"
