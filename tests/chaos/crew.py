@@ -96,6 +96,18 @@ class Place:
             while not self.works:
                 await asyncio.sleep(LOOK_S)
 
+    async def replaced(self, timeout_s: float) -> None:
+        """Have another in its place, by SIGTERM, and wait until he works."""
+        with contextlib.suppress(TimeoutError):
+            await self.until_works(timeout_s)
+        pid = self.signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.pid == pid or not self.works:
+                    await asyncio.sleep(LOOK_S)
+        except TimeoutError:
+            self.trouble.append(f"{self.name} was not replaced within {timeout_s:g} s of SIGTERM")
+
     async def end(self, timeout_s: float) -> bool:
         """Ask it to end, and wait: whether it did in time. Nobody takes its place any more."""
         with contextlib.suppress(TimeoutError):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SHORT_S, LONG_S, AROUND_S = 60, 180, 300
+SHORT_S, LONG_S, AROUND_S = 60, 180, 420
 FAILED_ONCE: list[int] = []
 """Seeds of runs that once ended badly."""
 
