@@ -86,10 +86,10 @@ def reply_early() -> None:
 
     @contextlib.asynccontextmanager
     async def transaction(
-        self: Database, statements: Mapping[str, Any], expires_at: float
+        self: Database, statements: Mapping[str, Any], expires_at: float, *, slow: bool = False
     ) -> AsyncIterator[Transaction]:
         stack = contextlib.AsyncExitStack()
-        connection = await stack.enter_async_context(self.connection(expires_at - time.time()))
+        connection = await stack.enter_async_context(self.connection(expires_at - time.time(), slow=slow))
         await stack.enter_async_context(connection.transaction())
         try:
             yield Transaction(connection, statements, expires_at, self._settings.prefix)
