@@ -14,8 +14,8 @@ from rpc_client import AsyncClient, ClientSettings
 from rpc_client.calls import json_of, prepare_by_name
 from rpc_client.contract.rowcall import CallOutcome, Rowcall
 from rpc_client.errors import RemoteError, RPCError
-from rpc_client.frames import Message
 from rpc_client.parcels import Pending
+from rpc_client.reader import Message
 from rpc_client.transport import Transport
 from rpc_client.wire import Reply, read_reply
 from tests.chaos.history import UNDECIDED, Call, History, Left
