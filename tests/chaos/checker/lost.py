@@ -52,7 +52,9 @@ def _was_confirmed(asked: Asked, before: float) -> bool:
 
 
 def check_decided(evidence: Evidence) -> Iterator[Finding]:
-    """C14: after the last fault every write is decided, and no call waits in a queue."""
+    """C14: somebody asked for something; after the last fault every write is decided, and no call waits in a queue."""
+    if not evidence.calls:
+        yield Finding("unexplained", "C14", "run", "nobody asked for anything, so nothing is shown")
     for asked in evidence.writes:
         if not asked.is_decided:
             last = asked.answers[-1]["what"] if asked.answers else "nothing"

@@ -241,6 +241,10 @@ def a_call_is_never_decided(story: Story) -> None:
     story.history = [line for line in story.history if line["id"] != id_of("note") or line["what"] == "invoke"]
 
 
+def nobody_asked_for_anything(story: Story) -> None:
+    story.__init__()
+
+
 def a_message_is_left_in_a_queue(story: Story) -> None:
     story.queues["rowcall.write"].append({"body": "{}"})
 
@@ -325,6 +329,7 @@ SPOILT: dict[Callable[[Story], None], tuple[str, str]] = {
     an_answer_is_about_anothers_account: ("wrong", "C13"),
     a_log_tells_what_was_in_a_call: ("wrong", "C13"),
     a_call_is_never_decided: ("unexplained", "C14"),
+    nobody_asked_for_anything: ("unexplained", "C14"),
     a_message_is_left_in_a_queue: ("unexplained", "C14"),
     nothing_went_on_in_an_alarm: ("unexplained", "C16"),
     a_connection_is_left: ("wrong", "C15"),
