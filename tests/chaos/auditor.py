@@ -32,7 +32,7 @@ select
     ) as least
 """
 """One statement sees one snapshot; at REPEATABLE READ a second one would see the same."""
-AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 async def audit(url: str, journal: Journal, ending: asyncio.Event) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import asyncpg
 
+from tests.chaos.auditor import AWAY
 from tests.chaos.crew import Crew, Place
 from tests.chaos.folder import Journal
 from tests.chaos.links import Ways
@@ -59,7 +60,7 @@ class Deeds:
         """A worker's session with PostgreSQL is ended by an operator."""
         if len(self._able) < FEW:
             return
-        with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with contextlib.suppress(*AWAY):
             connection = await asyncpg.connect(self.database, timeout=CONNECT_S, command_timeout=CONNECT_S)
             try:
                 ended = await connection.fetchval(

@@ -29,7 +29,8 @@ def report(plan: Plan, trouble: Sequence[str]) -> tuple[list[str], bool]:
         *(figure.text for figure in judged),
         *(f"{found.kind} [{found.check}] {found.id}: {found.what}" for found in findings[:SHOWN]),
         *([f"… and {len(findings) - SHOWN} more findings"] if len(findings) > SHOWN else []),
-        *(f"the rig: {what}" for what in trouble),
+        *(f"the rig: {what}" for what in trouble[:SHOWN]),
+        *([f"… and {len(trouble) - SHOWN} more troubles of the rig"] if len(trouble) > SHOWN else []),
         last_line(plan, evidence, findings),
     ]
     timely = not plan.judge_times or all(figure.holds for figure in judged)
