@@ -43,8 +43,11 @@ class SetupRefusedError(Exception):
 
 async def open_channel(connection: AbstractConnection, *, confirms: bool = True) -> AbstractChannel:
     """A fresh channel, as the driver below aio-pika knows it: publishing through it costs a fraction."""
-    channel = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
-    underlay = await channel.get_underlay_channel()
+    try:
+        channel = await connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+        underlay = await channel.get_underlay_channel()
+    except RuntimeError as error:  # the driver's word for a connection that was closed meanwhile
+        raise ConnectionError("the connection is closed") from error
     # aio-pika keeps its channels weakly; ours must live as long as what is used of it.
     cast("Any", underlay).owner = channel
     return underlay
