@@ -109,7 +109,7 @@ def test_an_operator_s_replay_that_expired_is_still_its_caller_s():
 
 @pytest.mark.parametrize(
     ("said", "reason"),
-    [("expired", "expired"), ("delivery_limit", "poison"), ("rejected", "exhausted"), ("maxlen", "exhausted")],
+    [("expired", "expired"), ("delivery_limit", "poison"), ("rejected", "internal"), ("maxlen", "exhausted")],
 )
 def test_the_broker_s_reasons_become_ours(said: str, reason: str):
     (letter,) = read(line(id=str(uuid4())), {"x-death": [{"reason": said, "time": AT}]}, FOREIGN)
