@@ -46,7 +46,9 @@ ALL = (
         "a commit whose answer was lost is taken for a failure",
         "C3",
         worker=receipts.failure_guessed,
+        bias=bias.many_notes,
         faults="lost-answer",
+        plan={"duration_s": 45.0},
     ),
     Plant("hollow-fence", "a fence is promised, and nothing is written", "C4", worker=receipts.hollow_fence),
     Plant(

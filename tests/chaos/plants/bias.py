@@ -21,6 +21,11 @@ def many_sends() -> None:
     _mostly(lambda self: [self._one(NOTE, kind="send", sent=True)])
 
 
+def many_notes() -> None:
+    """Most calls are one statement: then most of what the database answers is that a write has committed."""
+    _mostly(lambda self: [self._one(NOTE)])
+
+
 def slow_sends() -> None:
     """More is sent than a worker can do, so that calls wait in the queue."""
     _mostly(lambda self: [self._one(_linger, kind="send", sent=True)])
