@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 
-import orjson
 from redis.exceptions import RedisError
 
 import worker.copying
@@ -26,7 +26,7 @@ def event_early() -> None:
 
     async def tell_and_store(self: Transaction, values: Mapping[str, object]) -> Row:
         row = await store(self, values)
-        events = orjson.dumps(self.events).decode()
+        events = json.dumps(self.events)  # as PostgreSQL would write it
         family = str(values["_method"]).partition(".")[0]
         for n, text in enumerate(event_texts(str(values["_id"]), family, row["seq"] or 0, '""', events)):
             with contextlib.suppress(RedisError):
