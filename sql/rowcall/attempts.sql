@@ -8,10 +8,11 @@ where id = any(:ids::uuid[]);
 -- Note that a call begins to run, before it does; how often it has by now. The same run counts once.
 insert into rowcall.attempts as a (id, caller, args_hash, count, run)
 values (:_id::uuid, :_caller::text, :_args_hash::bytea, 1, :run::uuid)
-on conflict on constraint attempts_pkey do update set
-    count = a.count + case when a.run = excluded.run then 0 else 1 end,
-    run = excluded.run,
-    at = clock_timestamp()
+on conflict (id, caller, args_hash) do update
+    set
+        count = a.count + case when a.run = excluded.run then 0 else 1 end,
+        run = excluded.run,
+        at = clock_timestamp()
 returning a.count;
 
 -- name: forget_attempts_of
