@@ -14,7 +14,6 @@ from pydantic_core import from_json
 import worker.answers
 import worker.pipeline
 import worker.served
-from rpc_client.errors import DeadlineExceeded
 from worker.admission import Admission, Refused
 from worker.built_in import Outcomes, Trace
 from worker.calls import Call, Outcome, Result
@@ -124,7 +123,7 @@ def failure_guessed() -> None:
 
     async def guess(self: Any, call: Call, error: Exception) -> Result | None:
         if judge(error) is Verdict.TRANSIENT and call.answer.method.lane == "write":
-            return DeadlineExceeded("the database was away; it did not run")
+            return error
         return await settle(self, call, error)
 
     worker.pipeline.Pipeline._settle = guess
