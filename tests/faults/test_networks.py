@@ -31,13 +31,15 @@ async def test_a_slow_network_that_loses_packets_changes_no_answer(settings, sta
         return way_s + (SENT_AGAIN_S if rng.random() < lost else 0)
 
     async with contextlib.AsyncExitStack() as stack:
-        urls = []
+        proxies, urls = [], []
         for url in (settings.amqp_urls[0], settings.amqp_urls[0], settings.postgres_url.get_secret_value()):
             proxy, through = await stack.enter_async_context(proxied(url))
-            proxy.delay_s = delay_s
+            proxies.append(proxy)
             urls.append(through)
         near = settings.model_copy(update={"amqp_url": SecretStr(urls[0])})
         await start_worker(ROWCALL_AMQP_URL=urls[1], ROWCALL_POSTGRES_URL=urls[2])
+        for proxy in proxies:  # from now on: at its start a worker prepares every statement, one after the other
+            proxy.delay_s = delay_s
         async with AsyncClient(ClientSettings.model_validate(near.model_dump()), timeout_s=60) as client:
             accounts = AsyncAccounts(client)
             await accounts.open_account("a-1", "me")
