@@ -63,3 +63,12 @@ def test_a_bug_in_a_statement_still_fits_it(change, monkeypatch):
         if statement != read_statements(family, folder)[name]
     ]
     assert len(changed) == 1
+
+
+def test_the_page_tells_every_planted_bug_and_the_check_that_catches_it():
+    page = (ROOT / "docs" / "chaos.md").read_text()
+    missing = [
+        row for each in PLANTS.values() if (row := f"| `{each.name}` | {each.what} | {each.caught_by} |") not in page
+    ]
+
+    assert missing == []
