@@ -132,6 +132,11 @@ def _stamp(mono: float) -> str:
     return datetime.fromtimestamp(AT + mono, UTC).isoformat()
 
 
+def without(rows: list[dict[str, Any]], name: str) -> None:
+    """Take away what names this call."""
+    rows[:] = [row for row in rows if id_of(name) not in json.dumps(row)]
+
+
 def found_in(story: Story, run: Path) -> list[Finding]:
     """What the checker says of it."""
     story.write(run)
