@@ -147,7 +147,8 @@ class Database:
             self._away = True
         if connection is None:
             return False
-        closed = connection.is_closed()
+        # What the driver calls an error of its own, it says of a session whose end it has begun to read.
+        closed = connection.is_closed() or isinstance(error, asyncpg.InternalClientError)
         if not isinstance(error, asyncpg.PostgresError | RemoteError):
             connection.terminate()
         elif isinstance(error, asyncpg.ReadOnlySQLTransactionError):
