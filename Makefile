@@ -5,7 +5,7 @@ BIN := .venv/bin
 TESTS_AT_ONCE ?= 3
 # For how long `make chaos` disturbs, in seconds.
 DURATION ?= 180
-AT_ONCE := -n $(TESTS_AT_ONCE) --dist loadfile
+AT_ONCE := -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 # The demo and the tests install missing servers, where they may (Debian or Ubuntu, as root).
 export ROWCALL_INSTALL ?= 1
 

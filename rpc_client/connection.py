@@ -111,7 +111,7 @@ class Link:
 
     async def stop(self) -> None:
         """Close, for good. Harmless when closed already, or never begun."""
-        if self._task is not None:
+        if self._task is not None and not self._task.done():  # it is done where its loop has ended before
             self._task.cancel()
             await asyncio.wait([self._task])
         await self._close()

@@ -263,7 +263,11 @@ async def client(settings: WorkerSettings) -> AsyncIterator[AsyncClient]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The first test that needs the servers also waits for their start, and where allowed their installation."""
+    """What takes longest begins first; the first test that needs the servers also waits for their start.
+
+    And, where that is allowed, for their installation.
+    """
+    items.sort(key=lambda item: "test_chaos.py" not in item.nodeid)
     first = next((item for item in items if "servers" in getattr(item, "fixturenames", ())), None)
     if first is not None:
         first.add_marker(pytest.mark.timeout(SERVERS_S), append=False)

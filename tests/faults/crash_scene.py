@@ -41,8 +41,13 @@ WAITS = "select count(*) from pg_stat_activity where datname = current_database(
 # PostgreSQL does in one go what follows a statement's arrival. A trigger stops it where a case wants it: when the
 # receipt is about to be written, after the effect, or when the transaction is about to commit.
 GATE = """
-create function public.wait_at_gate() returns trigger language plpgsql as
-$$ begin perform pg_advisory_xact_lock_shared(77); return new; end $$;
+create function public.wait_at_gate() returns trigger language plpgsql as $$
+begin
+    -- Or the session would notice at the gate that its worker is dead, and give up.
+    perform set_config('client_connection_check_interval', '0', true);
+    perform pg_advisory_xact_lock_shared(77);
+    return new;
+end $$;
 """
 GATES = {
     "receipt": "create trigger gate before insert on rowcall.receipts for each row execute function wait_at_gate()",

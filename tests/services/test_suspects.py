@@ -17,7 +17,6 @@ from worker.calls import hash_arguments
 from worker.pipeline import Answered, Pipeline
 from worker.testing import local_worker
 
-AGAIN = by(ME, redelivered=True)
 MANY = "select id, count from rowcall.attempts"
 BLOCKED = "select exists (select from pg_locks where not granted and relation = 'rowcall.attempts'::regclass)"
 
@@ -127,9 +126,10 @@ async def test_a_read_is_not_run_again_and_what_workers_answer_themselves_is(pip
     outcome = line(uuid4(), "rowcall.outcome", {"id": str(uuid4()), "fence": False})
     info = line(uuid4(), "rowcall.server_info", {})
 
-    (refused,) = told(await pipeline.answer(read, AGAIN, "read.accounts.get_account"))
-    (state,) = told(await pipeline.answer(outcome, AGAIN, "read.rowcall.outcome"))
-    (known,) = told(await pipeline.answer(info, AGAIN, "read.rowcall.server_info"))
+    again = by(ME, redelivered=True)
+    (refused,) = told(await pipeline.answer(read, again, "read.accounts.get_account"))
+    (state,) = told(await pipeline.answer(outcome, again, "read.rowcall.outcome"))
+    (known,) = told(await pipeline.answer(info, again, "read.rowcall.server_info"))
 
     assert refused == ("Unavailable", "redelivered")
     assert state["state"] == "no_trace"
