@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import aio_pika
 from aio_pika.abc import AbstractConnection, ConnectionParameter
-from aiormq.abc import AbstractChannel
+from aiormq.abc import AbstractChannel, DeliveredMessage
 from aiormq.exceptions import ChannelInvalidStateError
 from yarl import URL
 
@@ -51,6 +51,10 @@ async def open_channel(connection: AbstractConnection, *, confirms: bool = True)
     # aio-pika keeps its channels weakly; ours must live as long as what is used of it.
     cast("Any", underlay).owner = channel
     return underlay
+
+
+async def never(_: DeliveredMessage) -> None:
+    """The driver wants a consumer; its messages come past it."""
 
 
 @contextlib.contextmanager

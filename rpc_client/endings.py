@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rpc_client.errors import AuthorizationError, DeadlineExceeded, OutcomeUnknown, Unroutable
@@ -19,11 +20,15 @@ def fail(calls: Iterable[Pending], why: Callable[[Pending], Exception]) -> None:
             call.reply.set_exception(why(call))
 
 
-def meant(flights: Iterable[Flight], words: str) -> list[Pending]:
-    """The calls of which the broker speaks when it forbids a publish: of those it names, else of all."""
+def forbid(flights: Iterable[Flight], words: str) -> None:
+    """End the calls of which the broker speaks when it forbids a publish: of those it names, else of all.
+
+    Which of several it refused is not told, and those before that one it may have taken.
+    """
     flying = list(flights)
-    named = [flight for flight in flying if f"'{flight.routing_key}'" in words]
-    return [call for flight in named or flying for call in flight.calls]
+    named = [flight for flight in flying if f"'{flight.routing_key}'" in words] or flying
+    for flight in named:
+        fail(flight.calls, partial(forbidden, words=words, refused=flight is named[-1]))
 
 
 def unroutable(call: Pending, queue: str) -> Unroutable:
@@ -32,10 +37,10 @@ def unroutable(call: Pending, queue: str) -> Unroutable:
     return Unroutable(message, request_id=call.id, method=call.method)
 
 
-def forbidden(call: Pending, words: str) -> AuthorizationError | OutcomeUnknown:
+def forbidden(call: Pending, words: str, *, refused: bool) -> AuthorizationError | OutcomeUnknown:
     """What to tell the caller when the broker forbids to publish this call, in the broker's words."""
-    if call.attempt > 1:
-        message = f"{call.method} may not be sent again, and an earlier attempt may have run: {words}"
+    if call.attempt > 1 or not refused:
+        message = f"{call.method} may not be sent, and may have run before that was so: {words}"
         return OutcomeUnknown(message, request_id=call.id, method=call.method)
     message = f"{call.method} may not be sent; it did not run: {words}"
     return AuthorizationError(message, request_id=call.id, method=call.method)

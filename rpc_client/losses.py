@@ -7,6 +7,7 @@ sent it decides. One that takes its workers down is given three, and takes nobod
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +34,10 @@ class Losses:
 
     def judge(self, call: Pending, reply: Reply) -> Reply | None:
         """What to tell of a call that was answered with an error: that, or None where it goes again first."""
-        if not _says_lost(reply):
+        if (attempt := _lost_attempt(reply)) is None:
             return reply
+        if attempt < call.attempt:  # one worker had both, and a later one is on its way
+            return None
         if (lost := self._flying.pop(call.id, None)) is not None:
             lost.set_result(None)
         call.alone = True
@@ -58,8 +61,13 @@ class Losses:
                 del self._flying[call.id]
 
 
-def _says_lost(reply: Reply) -> bool:
+def _lost_attempt(reply: Reply) -> float | None:
+    """Which attempt a worker was lost with, as far as is told; None when none was."""
     error = reply.error or {}
     details = error.get("details")
-    lost = isinstance(details, Mapping) and details.get("reason") == Reason.REDELIVERED
-    return lost and error.get("error") == Unavailable.__name__
+    if error.get("error") != Unavailable.__name__ or not isinstance(details, Mapping):
+        return None
+    if details.get("reason") != Reason.REDELIVERED:
+        return None
+    attempt = details.get("attempt")
+    return attempt if isinstance(attempt, int) else math.inf

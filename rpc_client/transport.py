@@ -21,9 +21,9 @@ import aiormq.exceptions
 
 from rpc_client import wire
 from rpc_client.clocks import Clock
-from rpc_client.connection import LOOK_TIMEOUT_S, Link, open_channel
+from rpc_client.connection import LOOK_TIMEOUT_S, Link, never, open_channel
 from rpc_client.deadlines import Consumers, Deadlines
-from rpc_client.endings import fail, forbidden, is_of_an_earlier_attempt, meant, unroutable
+from rpc_client.endings import fail, forbid, is_of_an_earlier_attempt, unroutable
 from rpc_client.errors import Disconnected, IdempotencyKeyReused, OutcomeUnknown, leave_behind
 from rpc_client.losses import Losses
 from rpc_client.outbox import Outbox
@@ -33,7 +33,7 @@ from rpc_client.reader import HotChannel, Message
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractConnection
-    from aiormq.abc import AbstractChannel, DeliveredMessage
+    from aiormq.abc import AbstractChannel
 
     from rpc_client.settings import ClientSettings
 
@@ -147,7 +147,7 @@ class Transport:
         self._link.socket.take_over(channel.number, HotChannel(self._on_message, self._on_confirm))
         self._reply_to = self._names.replies(uuid4())
         await channel.queue_declare(self._reply_to, exclusive=True, auto_delete=True)
-        await channel.basic_consume(self._reply_to, _never, no_ack=True)
+        await channel.basic_consume(self._reply_to, never, no_ack=True)
         channel.closing.add_done_callback(partial(self._on_channel_closed, channel))
         self._opened, self._channel, self._published, self._flying = False, channel, 0, {}
         self._outbox.empty(self._link.socket)
@@ -178,10 +178,10 @@ class Transport:
                 if self._link.age_s >= SETTLED_S:
                     self._fail_unroutable(self._pending.values())
                 await asyncio.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - a pause, not a secret
-            except (aiormq.exceptions.AMQPError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - without an exchange seen, nothing would ever be sent
                 log.info("looking for the exchange failed: %r", error)
                 await asyncio.sleep(random.uniform(0.1, 0.5))  # noqa: S311
-        if self._link.connection is not connection or self._link.socket.blocked:
+        if self._link.connection is not connection or self._link.socket.blocked or self._opened:
             return
         self._opened = True
         for call in self._pending.values():
@@ -195,8 +195,7 @@ class Transport:
         if isinstance(why, aiormq.exceptions.ChannelNotFoundEntity):
             self._exchange_seen = False
         elif isinstance(why, aiormq.exceptions.ChannelAccessRefused):
-            words = str(why)  # the others go again with the next connection
-            fail(meant(self._flying.values(), words), lambda call: forbidden(call, words))
+            forbid(self._flying.values(), str(why))  # the others go again with the next connection
         if not self._closed and self._link.up.is_set():
             self._link.drop(f"its channel closed: {why}")
 
@@ -281,8 +280,14 @@ class Transport:
             self._again(flight)
 
     def _again(self, flight: Flight) -> None:
-        pause = random.uniform(0.1, 0.5)  # noqa: S311
-        asyncio.get_running_loop().call_later(pause, self._publish, flight.routing_key, flight.calls)
+        """Send in a moment what has not gone again by then, with a new connection or at the end of an alarm."""
+        attempts = [(call, call.attempt) for call in flight.calls]
+
+        def send() -> None:
+            for call in [call for call, attempt in attempts if call.attempt == attempt and not call.reply.done()]:
+                self._outbox.put(call)
+
+        asyncio.get_running_loop().call_later(random.uniform(0.1, 0.5), send)  # noqa: S311
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -291,7 +296,3 @@ class Transport:
 
     def _fail_unroutable(self, calls: Iterable[Pending]) -> None:
         fail(calls, lambda call: unroutable(call, self._names.queue(call.lane)))
-
-
-async def _never(_: DeliveredMessage) -> None:
-    """The driver wants a consumer; its messages come past it."""

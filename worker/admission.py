@@ -152,6 +152,7 @@ class Admission:
             replayed=origin.replay is not None,
             awaited=origin.reply_to is not None,
             ahead_s=ahead_s,
+            attempt=read.attempt,
             # What every worker answers itself takes none down.
             suspect=origin.redelivered and answer.method.owner is not Rowcall,
         )

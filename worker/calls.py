@@ -80,6 +80,8 @@ class Call:
     """Whether somebody waits for its answer."""
     ahead_s: float = 0.0
     """How far ahead of ours the database's clock is."""
+    attempt: int = 1
+    """Which attempt of its sender's it is."""
     suspect: bool = False
     """Whether its message was delivered before: whoever had it then may have died of it."""
     result: Result | None = None

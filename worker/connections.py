@@ -50,7 +50,9 @@ class WatchedConnection(asyncpg.Connection):
         _give_up_early(transport.get_extra_info("socket"))
 
 
-def _give_up_early(link: socket.socket) -> None:
+def _give_up_early(link: socket.socket | None) -> None:
+    if link is None:
+        return  # it went in this very moment
     if link.family not in {socket.AF_INET, socket.AF_INET6} or not hasattr(socket, "TCP_USER_TIMEOUT"):
         return  # a local socket needs none of it, and only Linux has it
     with socket.socket(fileno=os.dup(link.fileno())) as same:  # uvloop's own object takes no options
@@ -128,7 +130,7 @@ async def transaction_of(connection: Connection, expires_at: float) -> AsyncIter
 
 async def _undo(connection: Connection, transaction: asyncpg.transaction.Transaction, error: BaseException) -> None:
     """Roll back where the connection still is of use; it ends otherwise, and that undoes all the same."""
-    if isinstance(error, TimeoutError | OSError | asyncio.CancelledError):
+    if isinstance(error, TimeoutError | asyncio.CancelledError):  # perhaps in the middle of something
         connection.terminate()
     elif not connection.is_closed():
         try:

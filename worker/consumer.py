@@ -140,6 +140,7 @@ class Consumer:
             log.warning("a message could not be settled; it goes back to the queue", error=repr(error))
             if not (self._stopping or delivery.channel.is_closed):
                 await asyncio.sleep(random.uniform(0.2, 1) * AGAIN_S)  # noqa: S311 - a pause, not a secret
+                await self._replies.link.up.wait()  # or it would come again and again, and nobody be answered
             return await delivery.hand_back()
         reached("K9")
         return delivery.acknowledge()

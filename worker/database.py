@@ -26,6 +26,7 @@ T = TypeVar("T")
 Row = asyncpg.Record
 
 CLOCK_EVERY_S = 5.0
+CONNECT_LEAST_S = 1.0
 
 log = structlog.get_logger("rowcall.database")
 
@@ -86,7 +87,8 @@ class Database:
             raise Unavailable(message, {"limit": self._settings.acquire_s}) from None
         connection, epoch = None, self._epoch
         try:
-            connection = self._take_idle() or await self._connect(acquire_s)
+            # Whatever time this call has left, a connection is made for those that follow too.
+            connection = self._take_idle() or await self._connect(max(acquire_s, CONNECT_LEAST_S))
             yield connection
             self._away = False
             if self.observer is not None:
@@ -133,9 +135,11 @@ class Database:
         """Compare our clock with the database's again and again: either may be set meanwhile."""
         while True:
             await asyncio.sleep(CLOCK_EVERY_S)
-            with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, Unavailable):
+            try:
                 async with self.connection(self._settings.acquire_s) as connection:
                     await compare(self.clock, connection, self._settings.acquire_s)
+            except Exception as error:  # noqa: BLE001 - whatever kept it from being told
+                log.debug("the clock could not be compared", error=repr(error))
 
     def _is_lost(self, connection: Connection | None, error: BaseException) -> bool:
         """Learn from an error; whether it is no more than the driver's words for a connection that is gone.

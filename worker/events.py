@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import orjson
 import structlog
 from pydantic_core import from_json
-from redis.exceptions import RedisError
 
 from rpc_client.wire import Names
 from worker.stream import TIMEOUT_S, open_redis
@@ -81,7 +80,7 @@ class Announcer:
                 batch.append(self._waiting.get_nowait())
             try:
                 await self._publish(batch)
-            except (RedisError, OSError, TimeoutError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next may be announced
                 log.warning("events were not announced live; they are in their receipts", error=repr(error))
                 await asyncio.sleep(PAUSE_S)
             finally:

@@ -6,15 +6,14 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import aiormq.exceptions
 import structlog
 
-from rpc_client.connection import loss_as_error
+from rpc_client.connection import loss_as_error, never
 from rpc_client.wire import Names
 from worker.topology import LANES
 
 if TYPE_CHECKING:
-    from aiormq.abc import AbstractChannel, DeliveredMessage
+    from aiormq.abc import AbstractChannel
 
 ASK_S = 5.0
 
@@ -55,7 +54,7 @@ class Intake:
             channel = self._channel
             try:
                 await self._begin()
-            except (aiormq.exceptions.AMQPError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - as the driver ends what waits on a lost channel
                 if channel is not None and not channel.is_closed:
                     self._give_up(f"consuming did not begin again: {error!r}")
 
@@ -74,14 +73,14 @@ class Intake:
         log.info("consuming", queues=self._queues)
 
     async def _end(self) -> None:
-        tags, self._tags = self._tags, []
-        if not self._paused or self._channel is None or self._channel.is_closed:
+        if not (self._paused or self._stopped) or self._channel is None or self._channel.is_closed:
             return
+        tags, self._tags = self._tags, []
         for tag in tags:
             try:
                 with loss_as_error():
                     await self._channel.basic_cancel(tag, timeout=ASK_S)
-            except (aiormq.exceptions.AMQPError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - as the driver ends what waits on a lost channel
                 log.info("consuming ended with the connection", error=repr(error))
         log.info("not consuming", queues=self._queues)
 
@@ -92,7 +91,3 @@ async def _consume(channel: AbstractChannel, queue: str) -> str:
         return (await channel.basic_consume(queue, never, timeout=ASK_S)).consumer_tag or ""
     except TimeoutError:
         raise ConnectionError(f"nobody can consume {queue}: has it a leader? rabbitmq-queues quorum_status") from None
-
-
-async def never(_: DeliveredMessage) -> None:
-    """The driver wants a consumer; its messages come past it."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 from aiormq.exceptions import AMQPError
 
-from rpc_client.connection import loss_as_error, open_channel
+from rpc_client.connection import loss_as_error, never, open_channel
 from rpc_client.errors import Unavailable
 from rpc_client.frames import Socket
 from rpc_client.reader import HotChannel
@@ -27,7 +27,6 @@ from worker.arrivals import Arrivals
 from worker.delivery import Delivery
 from worker.desk.store import KeptLetter, keep
 from worker.errors import Verdict, is_schema_change, judge
-from worker.intake import never
 from worker.keys import KeyRing, UnreadableError
 
 if TYPE_CHECKING:

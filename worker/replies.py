@@ -137,9 +137,14 @@ class Replies:
         """
         assert origin.reply_to is not None
         if not self.link.up.is_set() or self.link.socket.busy:
-            async with asyncio.timeout(WAIT_S):
-                await self.link.up.wait()
-                await self.link.socket.ready()
+            try:
+                async with asyncio.timeout(WAIT_S):
+                    await self.link.up.wait()
+                    await self.link.socket.ready()
+            except TimeoutError:
+                if self.link.socket.blocked:
+                    return  # as where none is confirmed: acknowledging makes room, and callers ask again afterwards
+                raise
         taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if origin.correlation_id is not None and len(lines) == 1:
             self._publish(Parcel(origin.reply_to, origin.correlation_id, lines, [taken]))

@@ -41,13 +41,19 @@ class Suspects:
     async def one_by_one(self, calls: Sequence[Call], run: Callable[[Sequence[Call]], Awaitable[None]]) -> None:
         """Run each of these writes by itself; `run` never raises."""
         noted = await self._noted(calls)
+        late = []
         for call in calls:
+            if call.left_s <= 0:
+                late.append(call)
+                continue
             counted = Counted(call.answer, self._count)
             call.answer = counted
             async with self._turns.take(known=_key(call) in noted, left_s=call.left_s):
                 await run([call])
             if counted.counted and not isinstance(call.result, Outcome):
                 await self._forget(call)
+        if late:  # none of them runs any more
+            await run(late)
 
     async def _noted(self, calls: Sequence[Call]) -> set[tuple[str, str, bytes]]:
         """Which of them were running when a worker died; none as long as nobody can tell."""
@@ -86,7 +92,7 @@ def not_run_again(call: Call) -> Unavailable:
     """The answer to a suspect that reads: it may be the killer, or one that happened to travel with it."""
     return Unavailable(
         f"{call.method} was not run: the worker that had it was lost, or handed it back; send it again, by itself",
-        {"reason": Reason.REDELIVERED},
+        {"reason": Reason.REDELIVERED, "attempt": call.attempt},
     )
 
 
