@@ -40,6 +40,8 @@ structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.
 
 ROOT = Path(__file__).parent.parent
 SERVERS_S = 1500
+OWN_SERVERS = {"own_rabbitmq", "own_postgresql", "own_redis"}
+OWN_SERVERS_S = 240
 RUN = uuid4().hex[:8]
 SERVERS = pytest.StashKey["Servers"]()
 FAMILIES = [platform_family, accounts_family]
@@ -265,9 +267,13 @@ async def client(settings: WorkerSettings) -> AsyncIterator[AsyncClient]:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes longest begins first; the first test that needs the servers also waits for their start.
 
-    And, where that is allowed, for their installation.
+    And, where that is allowed, for their installation. So does, in each process, the first that needs one of its own.
     """
     items.sort(key=lambda item: "test_chaos.py" not in item.nodeid)
+    for item in items:
+        waits = not OWN_SERVERS.isdisjoint(getattr(item, "fixturenames", ()))
+        if waits and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(OWN_SERVERS_S))
     first = next((item for item in items if "servers" in getattr(item, "fixturenames", ())), None)
     if first is not None:
         first.add_marker(pytest.mark.timeout(SERVERS_S), append=False)
