@@ -133,6 +133,7 @@ async def test_calls_wait_in_the_queue_while_postgresql_restarts_and_none_fails(
     assert [worker.log.read_text().count(line) for line in (PAUSES, GOES_ON)] == [1, 1]
 
 
+@pytest.mark.heavy
 async def test_a_worker_without_its_database_leaves_the_calls_to_another_through_a_lost_connection_and_its_end(
     settings, start_worker, patient, lanes, postgres_url
 ):
@@ -174,6 +175,7 @@ async def read_only(url: str) -> AsyncIterator[None]:
             await admin.execute("select pg_reload_conf()")
 
 
+@pytest.mark.heavy
 async def test_a_server_that_takes_no_writes_is_away_though_it_answers_reads(
     own_url, settings, start_worker, patient, lanes
 ):
