@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,17 @@ async def place(settings: WorkerSettings, folder: Path, url: str, **extra: str) 
         found = Place(there, start, await start(**extra), client)
         await found.accounts.open_account("a-1", "me")
         yield found
+
+
+@contextlib.asynccontextmanager
+async def mortal(process: Process) -> AsyncIterator[Process]:
+    """A process that is dead when the block is left, whatever happens in it."""
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 async def until(true: Callable[[], object], *, within_s: float = PATIENCE_S) -> None:

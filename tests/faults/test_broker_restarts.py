@@ -50,23 +50,25 @@ async def test_no_call_fails_while_the_broker_is_away_and_each_runs_once(
             asyncio.ensure_future(asyncio.to_thread(sync_calls, client_settings(there.settings), stop)),
         ]
         patient = AsyncAccounts(there.client.with_options(timeout_s=90))
-        async with AsyncClient(client_settings(there.settings, timeout_s=90)) as other:
-            together = [asyncio.ensure_future(AsyncAccounts(other).deposit("a-1", 1)) for _ in range(TOGETHER)]
-            await asyncio.wait(together, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            async with AsyncClient(client_settings(there.settings, timeout_s=90)) as other:
+                together = [asyncio.ensure_future(AsyncAccounts(other).deposit("a-1", 1)) for _ in range(TOGETHER)]
+                await asyncio.wait(together, return_when=asyncio.FIRST_COMPLETED)
 
-            await asyncio.sleep(SETTLED_S)
-            await (own_rabbitmq.kill() if how == "killed" else own_rabbitmq.stop())
-            while_away = [asyncio.ensure_future(patient.deposit("a-1", 1)) for _ in range(TOGETHER)]
-            gone = time.monotonic()
-            await own_rabbitmq.start()
-            back = time.monotonic()
-            await asyncio.wait(while_away, return_when=asyncio.FIRST_COMPLETED)
-            print(  # noqa: T201 - figures
-                f"{how}: away {back - gone:.1f} s; first answer {time.monotonic() - back:.1f} s after it answered again"
-            )
-            await asyncio.gather(*together, *while_away)
-            stop.set()
-            made = sum(await asyncio.gather(*callers))
+                await asyncio.sleep(SETTLED_S)
+                await (own_rabbitmq.kill() if how == "killed" else own_rabbitmq.stop())
+                while_away = [asyncio.ensure_future(patient.deposit("a-1", 1)) for _ in range(TOGETHER)]
+                gone = time.monotonic()
+                await own_rabbitmq.start()
+                back = time.monotonic()
+                await asyncio.wait(while_away, return_when=asyncio.FIRST_COMPLETED)
+                print(  # noqa: T201 - figures
+                    f"{how}: away {back - gone:.1f} s; first answer {time.monotonic() - back:.1f} s after its return"
+                )
+                await asyncio.gather(*together, *while_away)
+        finally:
+            stop.set()  # or the thread would call for ever
+        made = sum(await asyncio.gather(*callers))
 
     assert await ledger(sql) == (2 * TOGETHER + made,) * 2
 

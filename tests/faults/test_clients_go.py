@@ -19,7 +19,7 @@ from accounts import AsyncAccounts
 from rpc_client import AsyncClient
 from tests.acceptance.broker import connected_peer
 from tests.conftest import environment
-from tests.faults.given import PATIENCE_S, Place, client_settings, ledger, place
+from tests.faults.given import PATIENCE_S, Place, client_settings, ledger, mortal, place
 from tests.own_servers import OwnServer
 from tests.proxy import proxied
 
@@ -35,18 +35,23 @@ async def there(settings, tmp_path) -> AsyncIterator[Place]:
         yield there
 
 
+@pytest.fixture
+async def lonely(settings, tmp_path, own_rabbitmq: OwnServer) -> AsyncIterator[Place]:
+    """The same at a broker that nobody else needs: it holds what is not read."""
+    async with place(settings, tmp_path, own_rabbitmq.url) as there:
+        yield there
+
+
 async def test_what_a_client_called_before_it_was_killed_runs_once_and_its_outcome_is_told(there: Place, sql):
     there.worker.process.send_signal(signal.SIGSTOP)  # so that no reply comes before the client is dead
     try:
-        doomed = await asyncio.create_subprocess_exec(
+        program = await asyncio.create_subprocess_exec(
             *[sys.executable, str(PROGRAMS / "deposits.py")],
             stdout=asyncio.subprocess.PIPE,
             env=environment(there.settings),
         )
-        async with asyncio.timeout(PATIENCE_S):
+        async with mortal(program) as doomed, asyncio.timeout(PATIENCE_S):
             ids = [UUID((await doomed.stdout.readline()).decode().strip()) for _ in range(3)]
-        doomed.kill()
-        await doomed.wait()
     finally:
         there.worker.process.send_signal(signal.SIGCONT)
 
@@ -76,22 +81,22 @@ def resident(pid: int) -> int:
 
 @pytest.mark.heavy
 @pytest.mark.timeout(180)
-async def test_a_client_that_stops_reading_costs_neither_the_others_nor_the_worker(there: Place, sql):
-    await asyncio.gather(*(there.accounts.deposit("a-1", 1, NOTE) for _ in range(1000)))
-    entries = await there.accounts.list_entries("a-1", 1000)
+async def test_a_client_that_stops_reading_costs_neither_the_others_nor_the_worker(lonely: Place, sql):
+    await asyncio.gather(*(lonely.accounts.deposit("a-1", 1, NOTE) for _ in range(1000)))
+    entries = await lonely.accounts.list_entries("a-1", 1000)
     size = len(orjson.dumps([entry.model_dump(mode="json") for entry in entries]))
-    before = resident(there.worker.process.pid)
+    before = resident(lonely.worker.process.pid)
     async with (
-        proxied(there.settings.amqp_urls[0]) as (proxy, url),
-        AsyncClient(client_settings(there.settings, url, timeout_s=120)) as slow,
+        proxied(lonely.settings.amqp_urls[0]) as (proxy, url),
+        AsyncClient(client_settings(lonely.settings, url, timeout_s=120)) as slow,
     ):
         await slow.ping()
         proxy.hold(requests=False)
         many = range(REPLIES_BYTES // size)
         calls = [asyncio.ensure_future(AsyncAccounts(slow).list_entries("a-1", 1000)) for _ in many]
         for _ in range(100):
-            assert (await there.accounts.get_account("a-1")).balance == 1000
-        grown = resident(there.worker.process.pid) - before
+            assert (await lonely.accounts.get_account("a-1")).balance == 1000
+        grown = resident(lonely.worker.process.pid) - before
         proxy.release()
         found = await asyncio.gather(*calls)
 

@@ -15,6 +15,7 @@ from accounts import AsyncAccounts
 from rpc_client.wire import encode_call
 from tests.acceptance.broker import connected_peer
 from tests.conftest import environment
+from tests.faults.given import mortal
 from worker.settings import WorkerSettings
 
 CALLS, TIMEOUT_S = 5, 20
@@ -30,7 +31,7 @@ async def called(settings: WorkerSettings, seconds: float) -> dict:
         env={**environment(settings), "ROWCALL_TIMEOUT_S": str(TIMEOUT_S)},
         stdout=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(60):
+    async with mortal(process), asyncio.timeout(60):
         (out, _) = await process.communicate()
     return orjson.loads(out)
 

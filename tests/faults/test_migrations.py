@@ -11,6 +11,7 @@ import pytest
 
 from tests.conftest import ROOT, WorkerProcess, connected, environment
 from tests.faults import patient
+from tests.faults.given import mortal
 from tests.faults.migrating import bring_up
 from tests.faults.serving import until
 from worker.__main__ import EX_CONFIG
@@ -34,13 +35,11 @@ async def test_of_eight_who_migrate_an_empty_database_one_may_be_killed_half_way
         first = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "tests.faults.migrating", url, str(folder), cwd=ROOT, env=environment(settings)
         )
-        await until(sql, f"exists (select {MIGRATING} and wait_event = 'PgSleep')")
-        others = [asyncio.ensure_future(bring_up(url, folder)) for _ in range(7)]
-        await until(sql, f"7 = (select count(*) {MIGRATING} and wait_event_type = 'Lock')")
-
-        await sql.execute("delete from public.stubborn")
-        first.kill()
-        await first.wait()
+        async with mortal(first):
+            await until(sql, f"exists (select {MIGRATING} and wait_event = 'PgSleep')")
+            others = [asyncio.ensure_future(bring_up(url, folder)) for _ in range(7)]
+            await until(sql, f"7 = (select count(*) {MIGRATING} and wait_event_type = 'Lock')")
+            await sql.execute("delete from public.stubborn")
         applied = await asyncio.gather(*others)
 
         assert sorted(names for names in applied if names) == [["patient/0002_later"]]

@@ -102,6 +102,7 @@ async def noted(sql: asyncpg.Connection) -> dict[str, int]:
     return {row["key"]: row["times"] for row in await sql.fetch(NOTED)}
 
 
+@pytest.mark.timeout(180)  # four workers start, one after the other
 async def test_a_read_that_kills_its_workers_kills_three_and_every_other_read_is_answered(
     settings, patient, declared, tmp_path
 ):
@@ -122,6 +123,7 @@ async def test_a_read_that_kills_its_workers_kills_three_and_every_other_read_is
     assert alive == 0
 
 
+@pytest.mark.timeout(180)  # four workers start, one after the other
 async def test_a_write_in_a_group_that_kills_its_workers_kills_three_and_every_other_write_happens_once(
     settings, patient, declared, tmp_path, sql
 ):
@@ -146,6 +148,7 @@ async def test_a_write_in_a_group_that_kills_its_workers_kills_three_and_every_o
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     ("method", "arguments"), [(Deadly.note_alone, ("killer", ARMED)), (Deadly.tell, ("killer", True))]
 )
@@ -170,6 +173,7 @@ async def test_so_does_a_write_of_one_statement_and_a_story(
 
 
 @pytest.mark.heavy
+@pytest.mark.timeout(300)
 async def test_a_replay_of_a_poison_message_begins_afresh_and_runs_once_it_is_mended(
     settings, patient, declared, tmp_path, sql
 ):
@@ -179,8 +183,9 @@ async def test_a_replay_of_a_poison_message_begins_afresh_and_runs_once_it_is_me
 
     async with undying(settings, tmp_path) as ends, Desk(settings, families=families, actor="tests") as desk:
         (killer,) = await asking
-        while not (letters := await desk.list(Filter(reason="poison"))):
-            await asyncio.sleep(0.05)
+        async with asyncio.timeout(30):
+            while not (letters := await desk.list(Filter(reason="poison"))):
+                await asyncio.sleep(0.05)
         again = await desk.replay(Filter(reason="poison"), timeout_s=DEADLINE_S)
         deaths = len(ends)
     async with undying(settings, tmp_path, DEADLY=""), Desk(settings, families=families, actor="tests") as desk:

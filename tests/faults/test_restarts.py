@@ -99,12 +99,15 @@ async def check(settings: WorkerSettings, done: Load) -> None:
 async def apart(
     settings: WorkerSettings, own_rabbitmq: OwnServer, own_postgresql: OwnServer
 ) -> AsyncIterator[WorkerSettings]:
-    """A broker and a database that may go away."""
+    """A broker and a database that may go away; in the end they run."""
     async with scratch_database(own_postgresql.url) as url:
         update = {"postgres_url": SecretStr(url), "amqp_url": SecretStr(own_rabbitmq.url)}
         apart = settings.model_copy(update=update)
         await migrate(apart, FAMILIES)
-        yield apart
+        try:
+            yield apart
+        finally:
+            await asyncio.gather(own_rabbitmq.start(), own_postgresql.start())
 
 
 async def during(settings: WorkerSettings, fault: Callable[[], Awaitable[object]], calls: int = CALLS) -> Load:

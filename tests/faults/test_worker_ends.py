@@ -15,7 +15,7 @@ import asyncpg
 import pytest
 
 from tests.conftest import WorkerProcess, connected, environment
-from tests.faults.given import Place, ledger, place, until, until_said
+from tests.faults.given import Place, ledger, mortal, place, until, until_said
 from tests.proxy import proxied
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -101,7 +101,8 @@ async def started(settings, folder: Path, program: str) -> WorkerProcess:
 async def test_a_worker_whose_core_breaks_ends_rather_than_only_seem_to_live(there: Place, tmp_path):
     broken = await started(there.settings, tmp_path, "broken_mover.py")
 
-    code = await ended(broken)
+    async with mortal(broken.process):
+        code = await ended(broken)
 
     assert code == 70
     log = broken.log.read_text()
