@@ -20,6 +20,8 @@ from worker.testing import LocalWorker, local_worker
 FAMILIES = [accounts_family, patient_family]
 WAIT_S = 30
 POOL = 4
+LOCK = 78
+"""Of no meaning to PostgreSQL; the statements and the gate of tests wait for it."""
 BACKENDS = "from pg_stat_activity where datname = current_database() and application_name = 'rowcall worker'"
 
 
@@ -99,6 +101,16 @@ async def deposited(sql: asyncpg.Connection) -> tuple[int, int]:
     )
     assert entries == receipts
     return balance, entries
+
+
+@contextlib.asynccontextmanager
+async def locked(sql: asyncpg.Connection) -> AsyncIterator[None]:
+    """While the block runs nobody passes a gate that waits for this lock."""
+    await sql.execute(f"select pg_advisory_lock({LOCK})")
+    try:
+        yield
+    finally:
+        await sql.execute(f"select pg_advisory_unlock({LOCK})")
 
 
 async def until(sql: asyncpg.Connection, condition: str, *values: object) -> None:

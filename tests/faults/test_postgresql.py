@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
+from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
@@ -13,7 +15,7 @@ from accounts import AsyncAccounts
 from rpc_client.errors import Conflict
 from tests.conftest import connected
 from tests.faults.patient import AsyncPatient
-from tests.faults.serving import BACKENDS, POOL, Callers, deposited, every_place_is_free, serving, until
+from tests.faults.serving import BACKENDS, LOCK, POOL, Callers, deposited, every_place_is_free, locked, serving, until
 from tests.proxy import proxied
 from worker.testing import scratch_database
 
@@ -22,6 +24,15 @@ SIGNALS = [
     pytest.param(signal.SIGQUIT, id="immediate", marks=pytest.mark.heavy),
     pytest.param(signal.SIGKILL, id="kill"),
 ]
+
+GATE = f"""
+create function public.wait_at_gate() returns trigger language plpgsql as $$
+begin
+    perform pg_advisory_xact_lock_shared({LOCK});
+    return null;
+end $$;
+create trigger gate after insert or update on patient.notes for each row execute function wait_at_gate();
+"""
 
 
 async def end_backends(sql: asyncpg.Connection, which: str = "true") -> None:
@@ -95,13 +106,24 @@ async def test_a_restart_of_postgresql_fails_no_call(own_postgresql, own_url, on
         assert await deposited(sql) == (callers.good, callers.good)
 
 
+@contextlib.asynccontextmanager
+async def gated(sql: asyncpg.Connection, held: int) -> AsyncIterator[None]:
+    """Whoever has counted a key up keeps its row until so many wait: for the gate, or for each other."""
+    await sql.execute(GATE)
+    async with locked(sql):
+        yield
+        await until(sql, f"{held} = (select count(*) {BACKENDS} and wait_event_type = 'Lock')")
+
+
 async def test_crossed_writes_that_wait_for_each_other_both_take_effect(own_url, base_settings, stranger):
     name = await stranger.fetchval("select current_database()")
     await stranger.execute(f"alter database {name} set deadlock_timeout = '50ms'")
-    async with serving(own_url, base_settings, pool_size=POOL) as worker:
+    async with serving(own_url, base_settings, pool_size=POOL, lock_s=60) as worker:
         patient = AsyncPatient(worker.client)
         with structlog.testing.capture_logs() as logs:
-            await asyncio.gather(patient.note_both("a", "b", 200), patient.note_both("b", "a", 200))
+            async with gated(stranger, 2):
+                crossed = [asyncio.ensure_future(patient.note_both(*keys, 0)) for keys in ("ab", "ba")]
+            await asyncio.gather(*crossed)
 
     assert await stranger.fetch("select key, times from patient.notes order by key") == [("a", 2), ("b", 2)]
     assert any("DeadlockDetectedError" in line.get("error", "") for line in logs)
@@ -110,10 +132,12 @@ async def test_crossed_writes_that_wait_for_each_other_both_take_effect(own_url,
 async def test_serialization_failures_are_run_again(own_url, base_settings, stranger):
     name = await stranger.fetchval("select current_database()")
     await stranger.execute(f"alter database {name} set default_transaction_isolation = 'serializable'")
-    async with serving(own_url, base_settings, pool_size=POOL) as worker:
+    async with serving(own_url, base_settings, pool_size=POOL, lock_s=60) as worker:
         patient = AsyncPatient(worker.client)
         with structlog.testing.capture_logs() as logs:
-            await asyncio.gather(*(patient.note_both("a", f"b-{n}", 100) for n in range(POOL)))
+            async with gated(stranger, POOL):
+                noting = [asyncio.ensure_future(patient.note_both("a", f"b-{n}", 0)) for n in range(POOL)]
+            await asyncio.gather(*noting)
 
     assert await stranger.fetchval("select times from patient.notes where key = 'a'") == POOL
     assert any("SerializationError" in line.get("error", "") for line in logs)

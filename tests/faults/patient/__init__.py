@@ -25,6 +25,14 @@ class Patient(Service, name="patient"):
     async def dream(self, ms: int) -> int:
         """The same as a story."""
 
+    @read(slow=True)
+    async def stay(self) -> int:
+        """Wait, in one statement, for a lock that the test holds."""
+
+    @read(slow=True)
+    async def linger(self) -> int:
+        """The same as a story."""
+
     @write(emits=[])
     async def note(self, key: str) -> int:
         """Count a key up, in one statement; how often it was noted."""
@@ -43,12 +51,17 @@ class AsyncPatient(Patient, AsyncService):
 
 
 patient = Registry(Patient)
-patient.direct(Patient.nap, Patient.doze, Patient.note)
+patient.direct(Patient.nap, Patient.doze, Patient.stay, Patient.note)
 
 
 @patient.implements(Patient.dream)
 async def dream(db: Session, ms: int) -> int:
     return await db.value(int, "patient.sleep", ms=ms)
+
+
+@patient.implements(Patient.linger)
+async def linger(db: Session) -> int:
+    return await db.value(int, "patient.wait")
 
 
 @patient.implements(Patient.note_both)

@@ -10,6 +10,14 @@ select :ms::integer as result from pg_sleep(:ms::integer / 1000.0);
 -- For stories.
 select :ms::integer as result from pg_sleep(:ms::integer / 1000.0);
 
+-- name: stay
+-- Wait for the test.
+select 1 as result from pg_advisory_xact_lock_shared(78);
+
+-- name: wait
+-- For stories.
+select 1 as result from pg_advisory_xact_lock_shared(78);
+
 -- name: note
 -- Once more.
 with noted as (
