@@ -21,7 +21,6 @@ from tests.chaos.calling import Caller, Listening
 from tests.chaos.folder import Folder
 from tests.chaos.ground import laid, lay
 from tests.chaos.history import History, left_open
-from tests.chaos.plants import plant
 from tests.chaos.workload import Workload
 
 MOST = 400
@@ -41,6 +40,7 @@ async def main(words: argparse.Namespace) -> None:
     async with listening[0] as client, listening[1] as twin:
         caller = Caller(client, twin, history, rng, workload)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, caller.ending.set)
+        history.write("started")
         async with asyncio.TaskGroup() as tasks:
             for one in left:
                 tasks.create_task(caller.resume(one))
@@ -101,5 +101,4 @@ def spoil() -> None:
 if __name__ == "__main__":
     spoil()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
-    plant(client=True)
     asyncio.run(main(read_words(sys.argv[1:])))

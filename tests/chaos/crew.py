@@ -20,6 +20,8 @@ from tests.chaos.folder import Folder, Journal
 ROOT = Path(__file__).parents[2]
 PAUSE_S = 0.3
 LOOK_S = 0.05
+CUT_SHORT = 1
+"""A worker that was asked to end, and had calls in hand that it could not finish in its time."""
 EX_TEMPFAIL = 75
 """A worker that could not reach PostgreSQL when it started."""
 SIGNS = {"worker": b'"consuming"', "client": b'"started"', "auditor": b""}
@@ -38,7 +40,7 @@ class Place:
         self._process: asyncio.subprocess.Process | None = None
         self._number = 0
         self._keeping: asyncio.Task[None] | None = None
-        self._last_signal: signal.Signals | None = None
+        self._sent: set[signal.Signals] = set()
         self._ending = False
         self._seen, self._from = False, 0
         self.spared = False
@@ -78,7 +80,7 @@ class Place:
     def signal(self, number: signal.Signals) -> int | None:
         """Send it a signal; the pid that it went to."""
         if (pid := self.pid) is not None and self._process is not None:
-            self._last_signal = number if number in {signal.SIGTERM, signal.SIGKILL} else self._last_signal
+            self._sent.add(number)
             self._process.send_signal(number)
         return pid
 
@@ -133,7 +135,7 @@ class Place:
 
     async def _launch(self) -> None:
         self._number += 1
-        self._last_signal, self._seen = None, False
+        self._sent, self._seen = set(), False
         self._from = self._diary.stat().st_size if self._diary.exists() else 0
         with self.log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
@@ -167,11 +169,11 @@ class Place:
     def _meant(self, code: int) -> bool:
         """A worker may be killed, by us, by a crash point or by its own call; nobody may end by himself otherwise."""
         if code == -signal.SIGKILL:
-            return self._last_signal is signal.SIGKILL or self.kind == "worker"
-        if code == -signal.SIGTERM:  # before it had begun to listen for it
-            return self._last_signal is signal.SIGTERM
-        if code == 0:
-            return self._last_signal is signal.SIGTERM
+            return signal.SIGKILL in self._sent or self.kind == "worker"
+        if code in {0, -signal.SIGTERM}:  # the latter before it had begun to listen for it
+            return signal.SIGTERM in self._sent
+        if code == CUT_SHORT:
+            return signal.SIGTERM in self._sent and self.kind == "worker"
         return code == EX_TEMPFAIL and self.kind == "worker"
 
 

@@ -1,8 +1,9 @@
 """What a client did and was told, line by line: written before it does it, so that who is killed leaves nothing out.
 
-In ``history/client-<n>.jsonl``, every line with the "id" of its call:
+In ``history/client-<n>.jsonl``, every line but the first of a life with the "id" of its call:
 
 ========= ==============================================================================================
+started   it hears from now on what it is asked by a signal
 invoke    it is about to publish a call: "method", "args", "kind", "attempt", "timeout_s", "sent", "twin"
 ok        it was answered "result"
 error     it was answered an error: "code", "reason", "details", "message"

@@ -9,7 +9,7 @@ from dataclasses import replace
 from rpc_client.errors import Conflict, Unavailable
 from tests.chaos.folder import Folder
 from tests.chaos.history import Call, History, left_open
-from tests.chaos.workload import DEADLY, Workload
+from tests.chaos.workload import CANARY, DEADLY, Workload
 
 DRAWS = 4000
 
@@ -33,6 +33,13 @@ def test_every_write_carries_its_own_id():
     assert [each for each in drawn if each.lane == "write" and each.id not in json.dumps(each.args)] == []
 
 
+def test_good_and_bad_arguments_hold_what_no_log_may_tell():
+    workload = Workload(random.Random(1))
+    drawn = [call for _ in range(DRAWS) for call in workload.draw()]
+
+    assert {each.kind for each in drawn if CANARY in json.dumps(each.args)} >= {"call", "bad"}
+
+
 def test_no_worker_is_killed_by_a_call_where_that_is_not_wanted():
     workload = Workload(random.Random(1), {"poison"})
 
@@ -41,6 +48,7 @@ def test_no_worker_is_killed_by_a_call_where_that_is_not_wanted():
 
 def test_a_successor_settles_what_was_left_undecided_and_nothing_else(tmp_path):
     told = history(tmp_path)
+    told.write("started")
     undecided = [call("silent"), call("unknown"), call("away"), call("asked")]
     decided = [call("ok"), call("refused"), call("fenced"), call("late")]
     for each in [*undecided, *decided, call("read", "chaos.look"), call("ground", kind="ground")]:

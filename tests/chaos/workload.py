@@ -25,6 +25,8 @@ HASTY = 0.03
 """So many are given up early: whether they ran, nobody knows at first."""
 DEADLY = frozenset({"chaos.kill", "chaos.kill_read"})
 REMEMBERED = 30
+CANARY = "CANARY-"
+"""Stands in arguments, good and bad, that no log may repeat."""
 
 Args = dict[str, Any]
 Asked = tuple[str, Args]
@@ -184,7 +186,7 @@ class Workload:
         return "platform.spend_credits", {
             "user_id": self._user(),
             "cost": self._amount(),
-            "metadata": {"context": {"mark": mark}},
+            "metadata": {"context": {"mark": mark, "text": f"{CANARY}{mark}"}},
         }
 
     def _earn(self, mark: str) -> Asked:
@@ -197,8 +199,8 @@ class Workload:
             [
                 ("accounts.deposit", {"account_id": self._account(), "amount": -5, "note": mark}),
                 ("accounts.deposit", {"amount": 5, "note": mark}),
-                ("accounts.deposit", {"account_id": self._account(), "amount": "five", "note": mark}),
-                ("accounts.deposit", {"account_id": self._account(), "amount": 5, "note": mark, "twice": True}),
+                ("accounts.deposit", {"account_id": self._account(), "amount": f"{CANARY}five", "note": mark}),
+                ("accounts.deposit", {"account_id": self._account(), "amount": 5, "note": mark, "twice": CANARY}),
                 ("accounts.deposti", {"account_id": self._account(), "amount": 5, "note": mark}),
                 ("chaos.linger", {"mark": mark, "ms": 10**6}),
                 ("chaos.note", {"mark": mark * 3}),

@@ -7,9 +7,8 @@ from typing import Any
 
 from tests.chaos.checker.evidence import Evidence
 from tests.chaos.checker.findings import Finding
+from tests.chaos.workload import CANARY
 
-CANARY = "CANARY-"
-"""What stands in arguments that no log may repeat."""
 BESIDE_POOL = 2
 """A worker's sessions with PostgreSQL beside its pool: the relay's, and one that is being made."""
 SPARE_FDS = 8
