@@ -23,6 +23,8 @@ BLACK_HOLE_S = 6.0
 FEW = 2
 """While no more workers than this take calls, small faults leave them alone: where starting takes longer than
 disturbing, nobody would ever serve again."""
+SERVED_S, LOOK_S = 60.0, 0.1
+"""So long a large fault waits for a worker that it can be done to."""
 NOTICED_S = 20.0
 """Longer than it may take to notice a silent peer."""
 
@@ -57,8 +59,8 @@ class Deeds:
                 pass
 
     async def backend(self, chance: random.Random) -> None:
-        """A worker's session with PostgreSQL is ended by an operator."""
-        if len(self._able) < FEW:
+        """A worker's session with PostgreSQL is ended by an operator: whose, it does not say, so all have to be fit."""
+        if len(self._able) < FEW or any(place.spared for place in self._crew.workers):
             return
         with contextlib.suppress(*AWAY):
             connection = await asyncpg.connect(self.database, timeout=CONNECT_S, command_timeout=CONNECT_S)
@@ -78,9 +80,10 @@ class Deeds:
         index = chance.randrange(len(self._worker_ways) + len(self._client_ways))
         ways = [*self._worker_ways, *self._client_ways][index]
         way = chance.choice(sorted(ways.proxies))
-        if index < len(self._worker_ways) and len(self._able) < FEW:
+        place = self._crew.everybody[index]
+        if place.spared or (index < len(self._worker_ways) and len(self._able) < FEW):
             return
-        with self._noted("cut", f"{self._crew.everybody[index].name} {way}"):
+        with self._noted("cut", f"{place.name} {way}"):
             ways.proxies[way].cut()
 
     async def lost_answer(self, chance: random.Random) -> None:
@@ -141,9 +144,8 @@ class Deeds:
 
     async def freeze(self, chance: random.Random) -> None:
         """A worker stands still, as a virtual machine that is moved, and then goes on as if nothing had been."""
-        if not (able := self._able):
+        if (place := await self._somebody(chance)) is None:
             return
-        place = chance.choice(able)
         with self._noted("freeze", place.name, pid=place.pid), self._sparing(place):
             pid = place.signal(signal.SIGSTOP)
             try:
@@ -158,6 +160,14 @@ class Deeds:
     def _able(self) -> list[Place]:
         """The workers that take calls, and to whom nothing large is done."""
         return [place for place in self._crew.workers if place.works and not place.spared]
+
+    async def _somebody(self, chance: random.Random) -> Place | None:
+        """A worker that takes calls, as soon as there is one."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SERVED_S):
+                while not self._able:
+                    await asyncio.sleep(LOOK_S)
+        return chance.choice(able) if (able := self._able) else None
 
     def _ways_of(self, worker: Place) -> Ways:
         return self._worker_ways[self._crew.workers.index(worker)]
@@ -178,9 +188,8 @@ class Deeds:
     async def _stand_still(
         self, chance: random.Random, fault: str, way: str, for_s: float, *, answers: bool = True
     ) -> None:
-        if not (able := self._able):
+        if (place := await self._somebody(chance)) is None:
             return
-        place = chance.choice(able)
         proxy = self._ways_of(place).proxies[way]
         with self._noted(fault, place.name, pid=place.pid), self._sparing(place):
             proxy.hold(answers=answers)

@@ -29,6 +29,8 @@ class Asked:
     kind: str
     mono: float
     timeout_s: float
+    client: int | None = None
+    sent: bool = False
     heard: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -64,9 +66,7 @@ class Evidence:
         for path in sorted(self._folder.history.glob("client-*.jsonl")):
             for line in lines(path):
                 if line["what"] == "invoke":
-                    found.setdefault(
-                        line["id"], Asked(line["method"], line["kind"], line["mono"], line.get("timeout_s", inf))
-                    )
+                    found.setdefault(line["id"], _asked(line))
                 elif line.get("id") in found:
                     found[line["id"]].heard.append(line)
         return found
@@ -117,3 +117,14 @@ class Evidence:
             if line.get("event") == "call" and line.get("id") is not None:
                 mono = datetime.fromisoformat(line["timestamp"]).timestamp() - self._skew
                 yield Answered(worker, line["id"], line["method"], line["outcome"], line["redelivered"], mono)
+
+
+def _asked(invoke: dict[str, Any]) -> Asked:
+    return Asked(
+        invoke["method"],
+        invoke["kind"],
+        invoke["mono"],
+        invoke.get("timeout_s", inf),
+        invoke.get("client"),
+        invoke.get("sent", False),
+    )

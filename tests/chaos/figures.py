@@ -6,9 +6,10 @@ import json
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
-from tests.chaos.evidence import Evidence
+from tests.chaos.evidence import Asked, Evidence
 from tests.chaos.folder import Folder, lines
 
 WHOLE = ("broker-kill", "broker-restart", "postgres-kill", "postgres-restart", "alarm", "black-hole", "freeze")
@@ -17,11 +18,13 @@ AFTERMATH_S = 4.0
 """For so long after a large fault what is late may be late because of that."""
 DEADLY = ("chaos.kill", "chaos.kill_read")
 NOTICE_S = 25.0
+IMPATIENT_S = 1.0
+"""Whoever gives a call no more time than this means to give up: that he does is no failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One of them; without a value where the run had no occasion."""
+    """One of them; without a value where the run had no occasion, and without end where something never came."""
 
     what: str
     value: float | None
@@ -68,7 +71,7 @@ def _redelivery(evidence: Evidence) -> list[float]:
         at = bisect_left(kills, answered.mono) - 1
         if not answered.redelivered or asked is None or at < 0 or asked.method in DEADLY:
             continue
-        heard = next((line["mono"] for line in asked.heard if line["what"] in {"ok", "error"}), None)
+        heard = _heard(asked, evidence)
         if heard is None or not asked.mono < kills[at] < heard:
             continue
         if not any(start <= kills[at] <= end for start, end in troubled):
@@ -76,21 +79,34 @@ def _redelivery(evidence: Evidence) -> list[float]:
     return taken
 
 
+def _heard(asked: Asked, evidence: Evidence) -> float | None:
+    """When its caller was answered, if ever; nothing if he did not wait for it, or something was done to himself."""
+    first = next((line for line in asked.heard if line["what"] in {"ok", "error", "unknown"}), None)
+    if first is not None and first["what"] != "unknown":
+        return float(first["mono"])
+    until = asked.mono + asked.timeout_s if first is None else first["mono"]
+    himself = any(
+        asked.mono < deed["mono"] < until and deed["target"].partition(" ")[0] == f"client-{asked.client}"
+        for deed in evidence.done("client-kill", "cut")
+    )
+    return None if asked.sent or asked.timeout_s <= IMPATIENT_S or himself else inf
+
+
 def _first_good(evidence: Evidence, *faults: str) -> list[float]:
     """From a server's first answer to the first result that a caller heard."""
     found = []
     for deed in evidence.done(*faults):
         at = bisect_left(evidence.good, deed["until"])
-        found += [evidence.good[at] - deed["until"]] if at < len(evidence.good) else []
+        found.append(evidence.good[at] - deed["until"] if at < len(evidence.good) else inf)
     return found
 
 
 def _noticed(evidence: Evidence) -> list[float]:
-    """From a peer's last word until the broker gave it up."""
+    """From a peer's last word until the broker gave it up; one that is only frozen may come back before that."""
     silences, found = evidence.silences(), []
     for deed in evidence.done("freeze", "worker-cut"):
         after = [silence - deed["mono"] for silence in silences if 0 < silence - deed["mono"] < NOTICE_S]
-        found += after[:1]
+        found += after[:1] or ([inf] if deed["fault"] == "worker-cut" else [])
     return found
 
 
@@ -99,7 +115,7 @@ def _healed(evidence: Evidence) -> list[float]:
     found = []
     for deed in evidence.done("black-hole"):
         well = (a.mono for a in evidence.answered if a.worker == deed["target"] and a.outcome == "ok")
-        found += [mono - deed["until"] for mono in well if mono > deed["until"]][:1]
+        found.append(next((mono - deed["until"] for mono in well if mono > deed["until"]), inf))
     return found
 
 

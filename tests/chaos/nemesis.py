@@ -1,7 +1,8 @@
 """The nemesis: does what power cuts, networks, operators and deployments do, as a seed says, and notes each deed.
 
 Large faults come one after the other, for each can be judged only by itself; small ones all the time beside them. Who
-suffers a large one as a single process is spared the small ones meanwhile.
+suffers a large one as a single process is spared the small ones meanwhile. While the broker is in an alarm there are
+none: whether workers then go on with what they have is to be seen in workers that nobody disturbs.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ class Nemesis:
     def __init__(self, plan: Plan, deeds: Deeds) -> None:
         self._plan, self._deeds = plan, deeds
         self._small = {"kill": plan.kill_every_s, **SMALL_S}
+        self._alarmed = False
 
     async def run(self) -> None:
-        """Everything, for the plan's duration; a large fault that has begun is brought to its end."""
+        """Everything, for the plan's duration, and until every large fault that must come has been."""
         until = time.monotonic() + self._plan.duration_s - CALM_S
         small = [
             asyncio.create_task(self._again(name, every_s, until))
@@ -74,17 +76,21 @@ class Nemesis:
     async def _in_turn(self, until: float) -> None:
         chance = self._chance("large")
         await asyncio.sleep(CALM_S)
-        for name in self.order():
-            if time.monotonic() >= until:
+        due = sum(self._plan.wants(name) for name in MUST)
+        for number, name in enumerate(self.order()):
+            if number >= due and time.monotonic() >= until:
                 return
+            self._alarmed = name == "alarm"
             await self._do(name, chance)
+            self._alarmed = False
             await asyncio.sleep(chance.uniform(*GAP_S))
 
     async def _again(self, name: str, every_s: float, until: float) -> None:
         chance = self._chance(name)
         while time.monotonic() < until:
             await asyncio.sleep(every_s * chance.uniform(0.6, 1.4))
-            await self._do(name, chance)
+            if not self._alarmed:
+                await self._do(name, chance)
 
     async def _do(self, name: str, chance: random.Random) -> None:
         fault: Fault = getattr(self._deeds, name.replace("-", "_"))

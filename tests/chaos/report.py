@@ -5,27 +5,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.chaos.checker import Finding, check
+from tests.chaos.checker import Finding, check, judged_alarms
+from tests.chaos.enough import too_little
 from tests.chaos.evidence import Evidence
-from tests.chaos.figures import figures
+from tests.chaos.figures import IMPATIENT_S, figures
 from tests.chaos.plan import Plan
 
 KINDS = ("lost", "doubled", "wrong", "unexplained")
 FAILURES = {"Unavailable", "DeadlineExceeded", "Disconnected"}
 SHOWN = 40
-IMPATIENT_S = 1.0
-"""Whoever gives a call no more time than this means to give up: that he does is no failure."""
 
 
 def report(plan: Plan, trouble: Sequence[str]) -> tuple[list[str], bool]:
     """The lines to print, and whether the run was good."""
     evidence, findings = Evidence(plan.folder), check(plan.folder)
     judged = figures(plan.folder, evidence)
+    trouble = [*trouble, *too_little(plan, evidence)]
     deeds = Counter(str(deed["fault"]) for deed in evidence.deeds)
     points = {point: times for point, times in sorted(evidence.deaths.items()) if point.startswith("K")}
     said = [
         "faults: " + ", ".join(f"{times} {fault}" for fault, times in sorted(deeds.items())),
         "crash points: " + (", ".join(f"{times} {point}" for point, times in points.items()) or "none"),
+        f"alarms judged: {len(judged_alarms(evidence.deeds))} of {deeds['alarm']}",
         *(figure.text for figure in judged),
         *(f"{found.kind} [{found.check}] {found.id}: {found.what}" for found in findings[:SHOWN]),
         *([f"… and {len(findings) - SHOWN} more findings"] if len(findings) > SHOWN else []),

@@ -30,8 +30,10 @@ from worker.servers import create_database
 from worker.settings import WorkerSettings
 
 POOL = 6
+MANNED_S = 180.0
+"""Until every worker works, on a machine that has other things to do."""
 DRAIN_S = 3.0
-LAID_S = 60.0
+LAID_S = 120.0
 """Until the load begins; where a planted bug keeps it from that, the faults come without."""
 SETTLED_S = 180.0
 """After the last fault, until every client knows of every call what became of it."""
@@ -91,10 +93,10 @@ class _Rig:
         """Start, disturb, make peace, write down what is left."""
         crew = self.crew
         await _start(crew.workers)
-        await asyncio.gather(*(place.until_works() for place in crew.workers))
+        await asyncio.gather(*(place.until_works(MANNED_S) for place in crew.workers))
         leaks: dict[str, Held] = {"baseline": await self._held()}
         await _start([*crew.auditors, *crew.clients])
-        await self._loaded()
+        unladen = await self._loaded()
         told = Journal(self._folder.nemesis)
         deeds = Deeds(self._servers, crew, self.worker_ways, self.client_ways, told)
         deeds.database = self.base["postgres_url"]
@@ -109,15 +111,17 @@ class _Rig:
         leaks["stopped"] = await self._held()
         (self._folder.dump / "leaks.json").write_text(json.dumps(leaks, indent=1))
         await dump(self._folder.root, self._settings)
-        return [*crew.trouble, *trouble]
+        return [*crew.trouble, *unladen, *trouble]
 
-    async def _loaded(self) -> None:
+    async def _loaded(self) -> list[str]:
         """Wait until there is load: all but the first client begin with it when that one has laid the ground."""
         others = [self._folder.history / f"client-{number}.jsonl" for number in range(1, self._plan.clients)]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAID_S):
-                while not all(path.exists() and path.stat().st_size for path in others):
+                while not all(path.exists() and b'"invoke"' in path.read_bytes() for path in others):
                     await asyncio.sleep(0.1)
+                return []
+        return [] if self._plan.plant else [f"no load within {LAID_S:g} s"]
 
     async def _disarm(self) -> None:
         """Have workers that no crash point kills any more: two by two, so that somebody always serves."""

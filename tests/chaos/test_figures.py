@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ class Run:
 
     def asked(self, id_: str, mono: float, ended: float, method: str = "accounts.deposit", **heard: Any) -> None:
         history = self.folder.history / "client-0.jsonl"
-        self._add(history, {"what": "invoke", "id": id_, "method": method, "kind": "call", "mono": mono})
+        invoke = {"what": "invoke", "id": id_, "method": method, "kind": "call", "mono": mono}
+        self._add(history, invoke | {"client": heard.pop("client", 0), "timeout_s": 25.0})
         self._add(history, {"what": "ok", "id": id_, "mono": ended} | heard)
 
     def answered(self, id_: str, mono: float, *, redelivered: bool = False, worker: int = 0) -> None:
@@ -99,6 +101,34 @@ def test_a_silent_peer_is_noticed_when_the_brokers_log_says_so(run: Run):
     run.said("rabbitmq.log", f"{at} [error] <0.9.0> missed heartbeats from client, timeout: 5s")
 
     assert run.figure("silent peer").value == pytest.approx(13.0)
+
+
+def test_what_never_came_took_without_end(run: Run):
+    run.did("worker-cut", 10.0, 30.0)
+    run.did("black-hole", 40.0, 46.0)
+    run.did("kill", 60.0)
+    run.asked("never answered", 59.9, 85.0, what="unknown")
+    run.answered("never answered", 60.4, redelivered=True, worker=1)
+
+    never = [run.figure(what) for what in ("silent peer", "black hole", "SIGKILL")]
+
+    assert [(figure.value, figure.holds) for figure in never] == [(inf, False)] * 3
+
+
+@pytest.mark.parametrize("done", ["client-kill", "cut"])
+def test_who_was_killed_or_cut_himself_says_nothing_of_the_worker(run: Run, done: str):
+    run.did("kill", 10.0)
+    run.did(done, 10.1, target="client-3 amqp_url" if done == "cut" else "client-3")
+    run.asked("his", 9.9, 20.0, what="unknown", client=3)
+    run.answered("his", 10.4, redelivered=True, worker=1)
+
+    assert run.figure("SIGKILL").of == 0
+
+
+def test_a_frozen_worker_may_come_back_before_anybody_notices(run: Run):
+    run.did("freeze", 10.0, 18.0)
+
+    assert run.figure("silent peer").holds
 
 
 def test_a_black_hole_is_healed_with_the_first_good_call_of_its_own_worker(run: Run):

@@ -32,14 +32,14 @@ from tests.chaos.checker.events import check_events
 from tests.chaos.checker.evidence import Evidence
 from tests.chaos.checker.findings import Finding
 from tests.chaos.checker.letters import check_letters
-from tests.chaos.checker.lost import check_alarms, check_confirmed, check_decided
+from tests.chaos.checker.lost import check_alarms, check_confirmed, check_decided, judged_alarms
 from tests.chaos.checker.money import check_money
 from tests.chaos.checker.order import check_claims, check_order, check_reads
 from tests.chaos.checker.outcomes import check_deadlines, check_fences, check_one_outcome, check_strangers
 from tests.chaos.checker.replies import check_replies
 from tests.chaos.checker.surroundings import check_isolation, check_leaks
 
-__all__ = ["CHECKS", "Evidence", "Finding", "check"]
+__all__ = ["CHECKS", "Evidence", "Finding", "check", "judged_alarms"]
 
 CHECKS: tuple[Callable[[Evidence], Iterable[Finding]], ...] = (
     check_confirmed,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from tests.chaos.checker.evidence import ID, Asked, Evidence, Row
@@ -29,9 +29,7 @@ def check_alarms(evidence: Evidence) -> Iterator[Finding]:
         for asked in evidence.writes
         for receipt in evidence.receipts.get(asked.id, ())
     ]
-    for fault in evidence.faults:
-        if fault["fault"] != "alarm" or _is_disturbed(fault, evidence):
-            continue
+    for fault in judged_alarms(evidence.faults):
         ended = fault["at"] + fault["until"] - fault["mono"]
         waiting = [asked for at, asked in commits if at > ended and _was_confirmed(asked, fault["mono"])]
         if len(waiting) >= BACKLOG and not any(ended - STILL_S < at <= ended for at, _ in commits):
@@ -39,12 +37,17 @@ def check_alarms(evidence: Evidence) -> Iterator[Finding]:
             yield Finding("unexplained", "C16", "alarm", what)
 
 
-def _is_disturbed(alarm: Row, evidence: Evidence) -> bool:
+def judged_alarms(faults: Sequence[Row]) -> list[Row]:
+    """Those that say something of the workers."""
+    return [fault for fault in faults if fault["fault"] == "alarm" and not _is_disturbed(fault, faults)]
+
+
+def _is_disturbed(alarm: Row, faults: Sequence[Row]) -> bool:
     """Whether it was short, or something else happened to a worker before its end."""
     if alarm["until"] - alarm["mono"] < 2 * STILL_S:
         return True
-    others = [fault for fault in evidence.faults if fault is not alarm]
-    return any(alarm["until"] - 2 * STILL_S < fault["mono"] < alarm["until"] for fault in others)
+    soonest = alarm["until"] - 2 * STILL_S
+    return any(soonest < fault["mono"] < alarm["until"] for fault in faults if fault is not alarm)
 
 
 def _was_confirmed(asked: Asked, before: float) -> bool:
