@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
+
+from tests.chaos import nemesis
 from tests.chaos.deeds import Deeds
 from tests.chaos.nemesis import LARGE, MUST, SMALL_S, Nemesis
 from tests.chaos.plan import Plan
@@ -40,3 +44,42 @@ def test_what_alone_is_wanted_comes_again_and_again():
 def test_every_fault_has_its_deed():
     for name in [*LARGE, *SMALL_S, "kill"]:
         assert callable(getattr(Deeds, name.replace("-", "_")))
+
+
+class Noted:
+    """Deeds that are only noted; an alarm lasts."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        async def deed(_: Any) -> None:
+            self.done.append(name)
+            await asyncio.sleep(0.3 if name == "alarm" else 0)
+            self.done.append(f"end of {name}")
+
+        return deed
+
+
+async def done(monkeypatch: pytest.MonkeyPatch, **more: Any) -> list[str]:
+    """What a nemesis without pauses does."""
+    monkeypatch.setattr(nemesis, "CALM_S", 0.0)
+    monkeypatch.setattr(nemesis, "GAP_S", (0.01, 0.01))
+    noted = Noted()
+    await Nemesis(Plan(seed=7, folder=Path("nowhere"), **more), cast("Deeds", noted)).run()
+    return noted.done
+
+
+async def test_what_every_run_must_have_comes_however_little_time_there_is(monkeypatch: pytest.MonkeyPatch):
+    came = await done(monkeypatch, duration_s=0)
+
+    assert {name.replace("-", "_") for name in MUST} == {name for name in came if not name.startswith("end of ")}
+
+
+async def test_while_an_alarm_lasts_nothing_else_happens(monkeypatch: pytest.MonkeyPatch):
+    came = await done(monkeypatch, duration_s=0.7, kill_every_s=0.01, only=frozenset({"alarm", "kill"}))
+
+    assert "kill" in came
+    for at, name in enumerate(came):
+        if name == "alarm":
+            assert "kill" not in came[at : came.index("end of alarm", at)]
