@@ -74,7 +74,7 @@ def _redelivery(evidence: Evidence) -> list[float]:
         heard = _heard(asked, evidence)
         if heard is None or not asked.mono < kills[at] < heard:
             continue
-        if not any(start <= kills[at] <= end for start, end in troubled):
+        if not any(start <= kills[at] and asked.mono <= end for start, end in troubled):
             taken.append(heard - kills[at])
     return taken
 

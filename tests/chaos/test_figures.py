@@ -83,6 +83,15 @@ def test_what_was_late_for_another_reason_says_nothing_of_redelivery(run: Run):
     assert run.figure("SIGKILL").of == 0
 
 
+def test_what_waited_already_for_another_reason_says_nothing_of_redelivery(run: Run):
+    run.did("postgres-kill", 2.0, 4.0)
+    run.did("kill", 10.0)
+    run.asked("waited", 1.0, 26.0, what="unknown")
+    run.answered("waited", 10.4, redelivered=True, worker=1)
+
+    assert run.figure("SIGKILL").of == 0
+
+
 def test_the_first_good_call_after_a_server_accepts_again_is_counted_from_there(run: Run):
     run.did("postgres-kill", 10.0, 12.0)
     run.asked("before", 9.0, 9.1)
