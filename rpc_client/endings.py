@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rpc_client.errors import AuthorizationError, DeadlineExceeded, OutcomeUnknown, Unroutable
+from rpc_client.errors import AuthorizationError, DeadlineExceeded, IdempotencyKeyReused, OutcomeUnknown, Unroutable
 
 if TYPE_CHECKING:
     from rpc_client.parcels import Flight, Pending
@@ -18,6 +18,13 @@ def fail(calls: Iterable[Pending], why: Callable[[Pending], Exception]) -> None:
     for call in calls:
         if not call.reply.done():
             call.reply.set_exception(why(call))
+
+
+def check_same(call: Pending, other: Pending) -> None:
+    """IdempotencyKeyReused unless this is the call that its id was used for already."""
+    if (other.method, other.arguments) != (call.method, call.arguments):
+        message = f"request id {call.id} belongs to a call of {other.method}; a new call needs a new id"
+        raise IdempotencyKeyReused(message, request_id=call.id, method=call.method)
 
 
 def forbid(flights: Iterable[Flight], words: str) -> None:

@@ -23,13 +23,14 @@ from rpc_client import wire
 from rpc_client.clocks import Clock
 from rpc_client.connection import LOOK_TIMEOUT_S, Link, never, open_channel
 from rpc_client.deadlines import Consumers, Deadlines
-from rpc_client.endings import fail, forbid, is_of_an_earlier_attempt, unroutable
-from rpc_client.errors import Disconnected, IdempotencyKeyReused, OutcomeUnknown, leave_behind
+from rpc_client.endings import check_same, fail, forbid, is_of_an_earlier_attempt, unroutable
+from rpc_client.errors import Disconnected, OutcomeUnknown, leave_behind
 from rpc_client.losses import Losses
 from rpc_client.outbox import Outbox
 from rpc_client.parcels import Flight, Pending
 from rpc_client.properties import encode_properties
 from rpc_client.reader import HotChannel, Message
+from rpc_client.recent import Recent
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractConnection
@@ -50,6 +51,7 @@ class Transport:
         self._settings = settings
         self._names = wire.Names(settings.prefix)
         self._pending: dict[str, Pending] = {}
+        self._recent = Recent()
         self._deadlines = Deadlines(self._pending)
         self._outbox = Outbox(self._publish)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -78,6 +80,7 @@ class Transport:
     async def request(self, call: Pending) -> wire.Reply:
         """Send a call and wait for its reply. OutcomeUnknown at its deadline, Unroutable when nobody serves it."""
         try:
+            self._recent.check(call)
             while (first := self._pending.get(call.id)) is not None:
                 if (reply := await self._join(first, call)) is not None:
                     return reply
@@ -102,6 +105,7 @@ class Transport:
             return await call.reply
         finally:
             del self._pending[call.id]
+            self._recent.add(call)
 
     @property
     def is_open(self) -> bool:
@@ -130,9 +134,7 @@ class Transport:
 
         It may have been cancelled, or have had less time; and that the broker has it is no outcome for one that waits.
         """
-        if (first.method, first.arguments) != (call.method, call.arguments):
-            message = f"request id {call.id} belongs to a call of {first.method} that still waits for its reply"
-            raise IdempotencyKeyReused(message, request_id=call.id, method=call.method)
+        check_same(call, first)
         ended, _ = await asyncio.wait([first.reply], timeout=max(call.left_s, 0))
         if not ended:
             raise TimeoutError

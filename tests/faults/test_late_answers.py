@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import aio_pika
 import orjson
 import pytest
 
 from accounts import AsyncAccounts
-from rpc_client import AsyncClient, DeadlineExceeded, OutcomeUnknown
+from rpc_client import AsyncClient, DeadlineExceeded, IdempotencyKeyReused, InvalidRequest, OutcomeUnknown
 from rpc_client.wire import Names, encode_error, encode_reply
 from tests.acceptance.broker import take
 from worker import topology
@@ -47,3 +47,35 @@ async def test_that_an_earlier_attempt_came_too_late_is_not_said_of_a_later_one(
             reply = aio_pika.Message(encode_reply(str(request_id), outcome))
             await channel.default_exchange.publish(reply, message.reply_to)
     assert await again == 5
+
+
+async def test_an_answer_that_comes_twice_is_not_that_of_another_call_under_its_id(queue, client: AsyncClient):
+    channel, writes = queue
+    bound = AsyncAccounts(client.with_options(timeout_s=30, request_id=uuid4()))
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(bound.deposit("a-1", 5))
+        message = await take(writes)
+        answer = encode_reply(orjson.loads(message.body)["id"], '"result":5}')
+        await channel.default_exchange.publish(aio_pika.Message(answer), message.reply_to)
+    assert first.result() == 5
+
+    with pytest.raises(IdempotencyKeyReused, match=r"belongs to a call of accounts\.deposit"):
+        await bound.deposit("a-1", 6)
+
+
+async def test_an_id_whose_call_was_refused_may_be_used_for_a_better_one(queue, client: AsyncClient):
+    channel, writes = queue
+    bound = AsyncAccounts(client.with_options(timeout_s=30, request_id=uuid4()))
+
+    async def answered(amount: int, outcome: str) -> int:
+        async with asyncio.TaskGroup() as tasks:
+            call = tasks.create_task(bound.deposit("a-1", amount))
+            message = await take(writes)
+            reply = aio_pika.Message(encode_reply(orjson.loads(message.body)["id"], outcome))
+            await channel.default_exchange.publish(reply, message.reply_to)
+        return call.result()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await answered(5, encode_error(InvalidRequest("not so")))
+    assert caught.group_contains(InvalidRequest)
+    assert await answered(6, '"result":6}') == 6
