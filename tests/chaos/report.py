@@ -14,11 +14,15 @@ from tests.chaos.plan import Plan
 KINDS = ("lost", "doubled", "wrong", "unexplained")
 FAILURES = {"Unavailable", "DeadlineExceeded", "Disconnected"}
 SHOWN = 40
+TIMED = {"C16"}
+"""The checks that say how soon something has to happen."""
 
 
 def report(plan: Plan, trouble: Sequence[str]) -> tuple[list[str], bool]:
     """The lines to print, and whether the run was good."""
     evidence, findings = Evidence(plan.folder), check(plan.folder)
+    if not plan.judge_times:
+        findings = [finding for finding in findings if finding.check not in TIMED]
     judged = figures(plan.folder, evidence)
     trouble = [*trouble, *too_little(plan, evidence)]
     deeds = Counter(str(deed["fault"]) for deed in evidence.deeds)

@@ -94,7 +94,7 @@ def _last_word(asked: Asked) -> str | None:
 
 def _leaves_open(error: Row) -> bool:
     """Whether it does not say that the call did not happen."""
-    return error["error"] in OPEN or (error["error"] == "InternalError" and "ran before" in error["message"])
+    return error["error"] in OPEN or (error["error"] == "InternalError" and "is not known" in error["message"])
 
 
 def check_doubled(evidence: Evidence) -> Iterator[Finding]:

@@ -21,6 +21,8 @@ OPEN = frozenset({"Unavailable"})
 """Errors that say nothing of what will become of a call."""
 FINAL = frozenset({"done", "failed", "fenced", "dead_lettered"})
 NEVER = float("inf")
+KILLED = -9
+"""How a process ends that was sent SIGKILL."""
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -137,6 +139,10 @@ def refusal(answer: Row) -> Row | None:
     return None
 
 
+def _is_death(line: Row) -> bool:
+    return line["what"] == "end" and line["code"] == KILLED and line["name"].startswith("worker-")
+
+
 @dataclass(frozen=True)
 class Evidence:
     """Everything that is known of a run."""
@@ -150,6 +156,8 @@ class Evidence:
     sums: list[Row]
     """The auditor's."""
     faults: list[Row]
+    deaths: list[float]
+    """When workers were killed, by whomever, in seconds since 1970."""
     about: Row
     logs: Path
 
@@ -167,6 +175,7 @@ class Evidence:
             leaks=_json(dump / "leaks.json"),
             sums=list(lines(run / "auditor.jsonl")),
             faults=list(lines(run / "nemesis.jsonl")),
+            deaths=[line["at"] for line in lines(run / "crew.jsonl") if _is_death(line)],
             about=_json(run / "run.json"),
             logs=run / "logs",
         )

@@ -10,6 +10,7 @@ from typing import Any
 from tests.chaos.checker.evidence import Asked, Evidence, Row
 from tests.chaos.checker.findings import Finding
 from tests.chaos.history import METHODS
+from worker.suspects import MAX_ATTEMPTS
 
 TRIPS = frozenset({"chaos.trip"})
 KILLS = frozenset({"chaos.kill", "chaos.kill_read"})
@@ -23,10 +24,23 @@ def _ran_out(_: Evidence, asked: Asked, letter: Row) -> bool:
     return datetime.fromisoformat(letter["last_at"]).timestamp() + WHOLE_S > soonest
 
 
+def _was_deadly(evidence: Evidence, asked: Asked, letter: Row) -> bool:
+    """Whether it kills its workers, or three were killed while it was under way: more is not said of it.
+
+    That it was not the killer is for the figure to count.
+    """
+    asked_at, ended_at = (
+        min(line["at"] for line in asked.invokes),
+        datetime.fromisoformat(letter["last_at"]).timestamp(),
+    )
+    died = [at for at in evidence.deaths if asked_at <= at <= ended_at]
+    return asked.method in KILLS or len(died) >= MAX_ATTEMPTS
+
+
 CAUSES: Mapping[str, Callable[[Evidence, Asked, Row], bool]] = {
     "malformed": lambda _, asked, __: asked.bad,
     "internal": lambda _, asked, __: asked.method in TRIPS,
-    "poison": lambda _, asked, __: asked.method in KILLS,
+    "poison": _was_deadly,
     "expired": _ran_out,
     "exhausted": lambda evidence, _, __: bool(evidence.faults),
 }
