@@ -20,11 +20,10 @@ def fail(calls: Iterable[Pending], why: Callable[[Pending], Exception]) -> None:
             call.reply.set_exception(why(call))
 
 
-def check_same(call: Pending, other: Pending) -> None:
-    """IdempotencyKeyReused unless this is the call that its id was used for already."""
-    if (other.method, other.arguments) != (call.method, call.arguments):
-        message = f"request id {call.id} belongs to a call of {other.method}; a new call needs a new id"
-        raise IdempotencyKeyReused(message, request_id=call.id, method=call.method)
+def reused(call: Pending, method: str) -> IdempotencyKeyReused:
+    """What to tell the caller whose id is, or was a short time ago, that of a different call, of this method."""
+    message = f"request id {call.id} belongs to a call of {method}; a new call needs a new id"
+    return IdempotencyKeyReused(message, request_id=call.id, method=call.method)
 
 
 def forbid(flights: Iterable[Flight], words: str) -> None:

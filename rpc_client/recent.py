@@ -6,44 +6,55 @@ answer would look like its own.
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
-from rpc_client.endings import check_same
+from rpc_client.endings import reused
+from rpc_client.errors import OutcomeUnknown
 
 if TYPE_CHECKING:
     from rpc_client.parcels import Pending
 
 AFTER_S = 60.0
 """For so long after a call's deadline its worker may be finding words for it."""
-
-
-def _refused(call: Pending) -> bool:
-    answered = call.reply.done() and not call.reply.cancelled() and call.reply.exception() is None
-    return answered and call.reply.result().error is not None
+MOST = 10_000
+"""So many are remembered; beyond, the oldest are forgotten."""
 
 
 class Recent:
-    """The calls under ids that their callers chose: no others are asked for again."""
+    """Which calls the ids belong to that their callers chose. Of arguments, which may be large, it keeps a digest."""
 
     def __init__(self) -> None:
-        self._calls: dict[str, Pending] = {}
-        self._order: deque[Pending] = deque()
+        self._known: dict[str, tuple[float, str, bytes]] = {}
+        """By id, in the order of their ends: until when, the method, the digest."""
 
     def add(self, call: Pending) -> None:
-        """Remember whose this id is, unless the call was refused: that left the id free."""
-        if not call.chosen or _refused(call):
+        """Remember whose this id is, unless the call surely did not run: that left the id free."""
+        if not call.chosen or _left_free(call):
             return
-        now = time.monotonic()
-        while self._order and self._order[0].expires_at + AFTER_S < now:
-            old = self._order.popleft()
-            if self._calls.get(old.id) is old:
-                del self._calls[old.id]
-        self._calls[call.id] = call
-        self._order.append(call)
+        self._known.pop(call.id, None)
+        self._known[call.id] = call.expires_at + AFTER_S, call.method, _digest(call)
+        if len(self._known) > MOST:
+            del self._known[next(iter(self._known))]
 
     def check(self, call: Pending) -> None:
         """IdempotencyKeyReused when a different call was made under this one's id a short time ago."""
-        if call.chosen and (known := self._calls.get(call.id)) is not None:
-            check_same(call, known)
+        if not call.chosen or (known := self._known.get(call.id)) is None:
+            return
+        until, method, digest = known
+        if until > time.monotonic() and (method, digest) != (call.method, _digest(call)):
+            raise reused(call, method)
+
+
+def _left_free(call: Pending) -> bool:
+    """Whether it ended with an error after which its id may be another call's."""
+    if not call.reply.done() or call.reply.cancelled():
+        return False
+    if (error := call.reply.exception()) is not None:
+        return not isinstance(error, TimeoutError | OutcomeUnknown)
+    return call.reply.result().error is not None
+
+
+def _digest(call: Pending) -> bytes:
+    return hashlib.blake2b(call.arguments, digest_size=16).digest()

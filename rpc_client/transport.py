@@ -23,7 +23,7 @@ from rpc_client import wire
 from rpc_client.clocks import Clock
 from rpc_client.connection import LOOK_TIMEOUT_S, Link, never, open_channel
 from rpc_client.deadlines import Consumers, Deadlines
-from rpc_client.endings import check_same, fail, forbid, is_of_an_earlier_attempt, unroutable
+from rpc_client.endings import fail, forbid, is_of_an_earlier_attempt, reused, unroutable
 from rpc_client.errors import Disconnected, OutcomeUnknown, leave_behind
 from rpc_client.losses import Losses
 from rpc_client.outbox import Outbox
@@ -134,7 +134,8 @@ class Transport:
 
         It may have been cancelled, or have had less time; and that the broker has it is no outcome for one that waits.
         """
-        check_same(call, first)
+        if (first.method, first.arguments) != (call.method, call.arguments):
+            raise reused(call, first.method)
         ended, _ = await asyncio.wait([first.reply], timeout=max(call.left_s, 0))
         if not ended:
             raise TimeoutError
@@ -231,8 +232,7 @@ class Transport:
 
     def _on_confirm(self, number: int, multiple: bool, taken: bool) -> None:  # noqa: FBT001 - the frame's own fields
         """The broker has a message, or refuses it for now: then it goes again, under the same ids."""
-        numbers = [n for n in self._flying if n <= number] if multiple else [number]
-        for flown in numbers:
+        for flown in [n for n in self._flying if n <= number] if multiple else [number]:
             flight = self._flying.pop(flown, None)
             if flight is None:
                 continue

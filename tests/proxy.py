@@ -94,6 +94,14 @@ class Proxy:
         self._answers_left = float("inf")
         return 0
 
+    async def _takes_its_time(self, data: bytes, *, client: bool) -> None:
+        """Wait for as long as this takes on its way."""
+        await (self._heard if client else self._answered).wait()
+        if (delay_s := self.delay_s()) > 0:
+            await asyncio.sleep(delay_s)
+        if not client:
+            await asyncio.sleep(len(data) / self.bytes_per_s)
+
     def cut_at(self, mark: bytes, *, heard: bool) -> None:
         """Reset the connection on which the client says this next: before the server hears it, or once it answers."""
         self._fatal = mark, heard
@@ -131,11 +139,7 @@ class Proxy:
                     muted = muted or (client and self._unheard is not None and self._unheard in data)
                     if muted:
                         continue
-                    await (self._heard if client else self._answered).wait()
-                    if (delay_s := self.delay_s()) > 0:
-                        await asyncio.sleep(delay_s)
-                    if not client:
-                        await asyncio.sleep(len(data) / self.bytes_per_s)
+                    await self._takes_its_time(data, client=client)
                     sink.write(data)
                     await sink.drain()
             sink.close()

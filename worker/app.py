@@ -45,13 +45,7 @@ async def run(settings: WorkerSettings) -> int:
 
     Returns the exit code. Raises what forbids serving at all.
     """
-    stop, hurry = asyncio.Event(), asyncio.Event()
-
-    def ask() -> None:
-        (hurry if stop.is_set() else stop).set()
-
-    for number in STOP_SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, ask)
+    stop, hurry = _on_signals()
     families = find_families(settings.families)
     served = serve(families, settings)  # before the schema is touched: who cannot serve it shall not change it
     keys = worker_keys(settings, [answer.method for answer in served.answers.values()])
@@ -86,6 +80,18 @@ async def run(settings: WorkerSettings) -> int:
             await replies.link.stop()
     log.info("stopped")
     return code or (0 if finished else EX_CUT_SHORT)
+
+
+def _on_signals() -> tuple[asyncio.Event, asyncio.Event]:
+    """What the first signal to stop sets, and what a second one does."""
+    stop, hurry = asyncio.Event(), asyncio.Event()
+
+    def ask() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    for number in STOP_SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(number, ask)
+    return stop, hurry
 
 
 @contextlib.asynccontextmanager

@@ -56,21 +56,21 @@ async def slow(_: OwnServer, client: redis.Redis) -> AsyncIterator[None]:
 
 
 @contextlib.asynccontextmanager
-async def full(_: OwnServer, client: redis.Redis) -> AsyncIterator[None]:
-    await client.config_set("maxmemory", "1mb")
+async def configured(client: redis.Redis, name: str, value: str) -> AsyncIterator[None]:
+    """It has this setting for a while, of which 0 means none."""
+    await client.config_set(name, value)
     try:
         yield
     finally:
-        await client.config_set("maxmemory", "0")
+        await client.config_set(name, "0")
 
 
-@contextlib.asynccontextmanager
-async def without_replicas(_: OwnServer, client: redis.Redis) -> AsyncIterator[None]:
-    await client.config_set("min-replicas-to-write", "1")
-    try:
-        yield
-    finally:
-        await client.config_set("min-replicas-to-write", "0")
+def full(_: OwnServer, client: redis.Redis) -> contextlib.AbstractAsyncContextManager[None]:
+    return configured(client, "maxmemory", "1mb")
+
+
+def without_replicas(_: OwnServer, client: redis.Redis) -> contextlib.AbstractAsyncContextManager[None]:
+    return configured(client, "min-replicas-to-write", "1")
 
 
 @contextlib.asynccontextmanager
