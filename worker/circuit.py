@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FAILURES = 3
 WITHIN_S = 1.0
 """So many failures in this time, and no success between them, mean that it is away."""
-PROBE_EVERY_S, PROBE_SELDOM_S = 0.25, 4.0
+PROBE_EVERY_S, PROBE_SELDOM_S = 0.25, 1.0
 CALM_S = 10.0
 """Who pauses again so soon was wrong to go on, and looks half as often as before."""
 PROBE_S = 2.0

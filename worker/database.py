@@ -25,8 +25,7 @@ from worker.statements import Statement
 T = TypeVar("T")
 Row = asyncpg.Record
 
-CLOCK_EVERY_S = 5.0
-CONNECT_LEAST_S = 1.0
+CLOCK_EVERY_S, CONNECT_LEAST_S = 5.0, 1.0
 
 log = structlog.get_logger("rowcall.database")
 
@@ -81,10 +80,11 @@ class Database:
         try:
             place = await self._places.take(acquire_s, slow)
         except FullError as error:
+            if self.observer is not None and self._places.still_s >= acquire_s:
+                self.observer.failed(ConnectionError(f"no answer for {acquire_s:.1f} s"), lost=True)
             if self._away:  # it is not that too much is asked: who waits on may be served
                 raise ConnectionError("PostgreSQL does not answer") from None
-            message = f"no database connection came free in {acquire_s:.1f} s (ROWCALL_ACQUIRE_S); {error}"
-            raise Unavailable(message, {"limit": self._settings.acquire_s}) from None
+            raise Unavailable(_FULL.format(acquire_s, error), {"limit": self._settings.acquire_s}) from None
         connection, epoch = None, self._epoch
         try:
             # Whatever time this call has left, a connection is made for those that follow too.
@@ -200,6 +200,7 @@ class Database:
                 reached("K6", sending=True)
 
 
+_FULL = "no database connection came free in {:.1f} s (ROWCALL_ACQUIRE_S); {}"
 _adapters: dict[Any, TypeAdapter[Any]] = {}
 
 

@@ -36,8 +36,14 @@ class Places:
         self._size = size
         self._free = asyncio.Semaphore(size)
         self._slow = asyncio.Semaphore(max(size // 2, 1))
+        self._moved_at = time.monotonic()
         self._held_s: dict[str, float] = {}
         """For how long calls of slow methods held one, fading."""
+
+    @property
+    def still_s(self) -> float:
+        """For how long nobody has given a place back."""
+        return time.monotonic() - self._moved_at
 
     async def take(self, timeout_s: float, slow: str | None) -> Place:
         """Wait for a place; `slow` names a method that is. FullError when none came free in time."""
@@ -57,6 +63,7 @@ class Places:
 
     def give_back(self, place: Place) -> None:
         """Let the next have it."""
+        self._moved_at = time.monotonic()
         self._free.release()
         if place.kept_back:
             self._slow.release()

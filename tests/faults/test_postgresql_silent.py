@@ -129,6 +129,25 @@ async def test_slow_methods_leave_half_of_the_connections_to_the_others(own_url,
         await every_place_is_free(worker.database, POOL)
 
 
+async def test_who_waits_while_no_connection_at_all_comes_back_tells_the_circuit(on_own):
+    told: list[tuple[type[BaseException], bool]] = []
+
+    class Watch:
+        def worked(self) -> None: ...
+
+        def failed(self, error: BaseException, *, lost: bool) -> None:
+            told.append((type(error), lost))
+
+    on_own.database.observer = Watch()
+    async with contextlib.AsyncExitStack() as held:
+        for _ in range(POOL):
+            await held.enter_async_context(on_own.database.connection(5))
+        with pytest.raises(Unavailable, match="came free"):
+            await held.enter_async_context(on_own.database.connection(0.2))
+
+    assert told == [(ConnectionError, True)]
+
+
 async def test_a_connection_that_expires_at_work_is_done_with_afterwards(on_own):
     async with on_own.database.connection(1) as connection:
         on_own.database.expire()
