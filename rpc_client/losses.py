@@ -51,7 +51,7 @@ class Losses:
 
     async def _again(self, call: Pending, attempt: int) -> None:
         """Send it when its turn comes, unless a new connection has done so, and wait until its end is known."""
-        async with self._turns.take(known=call.losses > 1, left_s=call.left_s):
+        async with self._turns.take(call.left_s):
             if call.attempt != attempt or call.reply.done():
                 return
             lost = self._flying[call.id] = asyncio.get_running_loop().create_future()

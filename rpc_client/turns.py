@@ -6,30 +6,30 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 
-PATIENCE_S = 1.0
-"""For so long one waits for those before it: a slow one shall not let the others expire."""
+PATIENCE_S = 0.5
+"""Whoever takes longer has others beside him: a slow one shall not let them expire."""
 
 
 class Turns:
-    """Whose turn it is, in order of arrival."""
+    """Whose turn it is, in order of arrival. It is at most one's who has only just begun."""
 
     def __init__(self) -> None:
-        self._lock = asyncio.Lock()
+        self._turn = asyncio.Lock()
 
     @contextlib.asynccontextmanager
-    async def take(self, *, known: bool, left_s: float) -> AsyncGenerator[None]:
-        """Wait for one's turn, then for half the time left if one is `known` to have been there at a loss; then go on.
-
-        Whoever was there a second time is the culprit, or went past somebody the first time.
-        """
-        patience_s = max(PATIENCE_S, left_s / 2) if known else PATIENCE_S
+    async def take(self, left_s: float) -> AsyncGenerator[None]:
+        """Wait for one's turn, but no longer than half the time that is left; then go on, whoever runs."""
         try:
-            async with asyncio.timeout(patience_s):
-                await self._lock.acquire()
+            async with asyncio.timeout(left_s / 2):
+                await self._turn.acquire()
         except TimeoutError:
             yield
             return
+        loop = asyncio.get_running_loop()
+        passing_on = loop.call_later(PATIENCE_S, self._turn.release)
         try:
             yield
         finally:
-            self._lock.release()
+            if loop.time() < passing_on.when():
+                passing_on.cancel()
+                self._turn.release()

@@ -299,8 +299,10 @@ CREATE TABLE rowcall.attempts (
     caller text NOT NULL,
     args_hash bytea NOT NULL,
     count bigint NOT NULL,
-    run uuid NOT NULL,
-    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+    run uuid DEFAULT gen_random_uuid() NOT NULL,
+    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    messages uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    running uuid[] DEFAULT '{}'::uuid[] NOT NULL
 );
 
 CREATE TABLE rowcall.audit (

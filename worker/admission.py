@@ -155,6 +155,7 @@ class Admission:
             attempt=read.attempt,
             # What every worker answers itself takes none down.
             suspect=origin.redelivered and answer.method.owner is not Rowcall,
+            message_id=origin.message_id or f"{origin.reply_to} {origin.correlation_id}",
         )
 
     def _expiry(self, deadline_ms: int | None, origin: Origin) -> float:

@@ -21,11 +21,11 @@ from rpc_client.errors import (
     Unavailable,
 )
 from worker.admission import Refused
+from worker.attempts import MAX_ATTEMPTS
 from worker.calls import UUID_SHAPE, Call, Origin, Outcome, Result
 from worker.dead_letters import DeadLetter, error_text, traceback_text
 from worker.logs import log_calls
 from worker.redaction import secrets_of, takes_secrets
-from worker.suspects import MAX_ATTEMPTS
 
 if TYPE_CHECKING:
     from rpc_client.clocks import Clock
@@ -73,18 +73,22 @@ class Teller:
                 result.details[NOW] = int(self._clock.now() * 1000)
             if isinstance(result, Unavailable) and isinstance(slot, Call) and slot.maybe_repeat:
                 dead.append(self._letter(slot, "exhausted", result))
-            if isinstance(result, InternalError):  # only suspects are given one by name: no method may
+            if isinstance(result, InternalError) and self._is_write(slot):  # a suspect: no method may raise it
                 dead.append(replace(self._letter(slot, "poison", result), attempts=MAX_ATTEMPTS))
             return wire.encode_reply(slot.shown_id, wire.encode_error(result))
         where = traceback_text(result, self._secrets(slot))
         log.error("a bug", **self._named(slot), exception=where)
-        told, answer = "the call did not run", self._served.answers.get(slot.method)
-        if answer is not None and answer.method.lane == "write":
+        told = "the call did not run"
+        if self._is_write(slot):
             dead.append(self._letter(slot, "internal", result, where))
             first = isinstance(slot, Call) and not slot.maybe_repeat
             told = f"{told} and" if first else "whether the call ran before is not known; it"
             told += " is kept for replay under this id"
         return wire.encode_reply(slot.shown_id, wire.encode_error(InternalError(f"a bug on the worker's side; {told}")))
+
+    def _is_write(self, slot: Call | Refused) -> bool:
+        answer = self._served.answers.get(slot.method)
+        return answer is not None and answer.method.lane == "write"
 
     def _untold(self, slot: Call | Refused) -> DeadLetter | None:
         """What is kept of a call that left nothing behind, and whose error nobody waits for."""

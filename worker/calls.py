@@ -84,6 +84,8 @@ class Call:
     """Which attempt of its sender's it is."""
     suspect: bool = False
     """Whether its message was delivered before: whoever had it then may have died of it."""
+    message_id: str = ""
+    """What its message is called; it comes again under the same name."""
     result: Result | None = None
     """What it came to; None while it has not run."""
 

@@ -18,6 +18,10 @@ from rpc_client.errors import (
 from worker.settings import MAX_WRITE_REPLY_BYTES
 
 
+class CopyRunsError(Exception):
+    """A call does not run just now, because another message brought it elsewhere: there it may leave a receipt."""
+
+
 class Verdict(Enum):
     """What to do about an exception that is no answer in itself."""
 
@@ -75,8 +79,8 @@ def judge(error: BaseException) -> RemoteError | Verdict:
     """The answer an exception stands for, or what to do about it."""
     if isinstance(error, RemoteError):
         return error
-    if isinstance(error, TimeoutError):
-        return Verdict.TIMEOUT
+    if isinstance(error, CopyRunsError | TimeoutError):
+        return Verdict.REPEAT if isinstance(error, CopyRunsError) else Verdict.TIMEOUT
     if isinstance(error, asyncpg.QueryCanceledError):
         # The server's own word: it is undone, and would only be cancelled again.
         return Unavailable("the database cancelled a statement, most likely for ROWCALL_STATEMENT_S; nothing changed")

@@ -21,8 +21,9 @@ from worker.answers import business_error, expired
 from worker.calls import Call, Origin, Outcome, Result
 from worker.errors import Verdict, is_schema_change, judge
 from worker.groups import Groups, run_alone
+from worker.quiet import Quiet
 from worker.receipts import Receipts
-from worker.suspects import Suspects, not_run_again
+from worker.suspects import Suspects
 
 if TYPE_CHECKING:
     from worker.database import Database
@@ -44,7 +45,8 @@ class Pipeline:
         self._settings = settings
         self._receipts = Receipts(database, served.statements)
         self._groups = Groups(database)
-        self._suspects = Suspects(database, served.statements)
+        self._quiet = Quiet()
+        self._suspects = Suspects(database, served.statements, self._quiet)
         self._teller = Teller(served, database.clock)
         self._admission = Admission(served, settings, database.clock)
 
@@ -92,20 +94,36 @@ class Pipeline:
 
     async def _settled(self, calls: Sequence[Call]) -> Sequence[Call]:
         """Settle each call: by what is stored of it, or by what it does now, tried again while that can help."""
-        suspect, write = calls[0].suspect, calls[0].answer.method.lane == "write"  # as all of a message
-        if suspect and not write:
-            for call in calls:
-                call.result = not_run_again(call)
-            return calls
-        await self._recall([call for call in calls if call.maybe_repeat])
-        unknown = [call for call in calls if call.result is None]
-        if suspect:
-            await self._suspects.one_by_one(unknown, self._run)
+        if calls[0].answer.method.lane == "write":
+            await self._settle_writes(calls)
+        elif calls[0].suspect:  # as all of a message
+            await self._suspects.not_run(calls)
         else:
-            await self._run(unknown)
+            if again := [call for call in calls if call.attempt > 1]:
+                await self._suspects.asked_again(again)
+            await self._run([call for call in calls if call.result is None])
         return calls
 
+    async def _settle_writes(self, calls: Sequence[Call]) -> None:
+        await self._recall([call for call in calls if call.maybe_repeat])
+        unknown = [call for call in calls if call.result is None]
+        if calls[0].suspect:
+            await self._suspects.one_by_one(unknown, self._run_now)
+        elif again := [call for call in unknown if call.attempt > 1]:
+            fresh = [call for call in unknown if call.attempt == 1]
+            await asyncio.gather(self._suspects.sent_again(again, self._run_now), self._run(fresh))
+        else:
+            await self._run(unknown)
+
     async def _run(self, unknown: Sequence[Call]) -> None:
+        """Run them, unless a suspect wants to be alone just now."""
+        await self._quiet.begin()
+        try:
+            await self._run_now(unknown)
+        finally:
+            self._quiet.end()
+
+    async def _run_now(self, unknown: Sequence[Call]) -> None:
         """Run those that have time left, and settle them."""
         now = time.time()
         fresh = [call for call in unknown if call.expires_at > now]

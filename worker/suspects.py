@@ -3,29 +3,35 @@
 A read is not run: its caller is told so, and sends it again alone. A write runs by itself, after it was noted in a
 transaction of its own that it begins to; the note stays only if the worker dies. So it comes out which call of a
 message, and of many messages, takes workers down, and that one is not run any more.
+
+What a client sends again on a new connection may be such a call too, in a message that nobody has seen before.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
-from uuid import UUID, uuid4
 
 import structlog
 
 from rpc_client.contract import Method
 from rpc_client.errors import InternalError, Reason, Unavailable
 from rpc_client.turns import Turns
+from worker.attempts import MAX_ATTEMPTS, Attempts, Key, key_of
 from worker.calls import Answer, Call, Outcome, Result
+from worker.errors import CopyRunsError
+from worker.quiet import Quiet
 from worker.receipts import LOOKUP_S
 
 if TYPE_CHECKING:
     from worker.database import Database
     from worker.statements import Statement
 
-MAX_ATTEMPTS = 3
-"""A call takes at most so many workers down: at its first delivery nothing is noted, and the third note condemns it."""
+Run = Callable[[Sequence[Call]], Awaitable[None]]
+"""Runs calls, and never raises."""
 
 log = structlog.get_logger("rowcall.suspects")
 
@@ -33,77 +39,86 @@ log = structlog.get_logger("rowcall.suspects")
 class Suspects:
     """Runs suspects of one worker process one at a time: nobody is noted for happening to run beside a killer."""
 
-    def __init__(self, database: Database, statements: Mapping[str, Statement]) -> None:
-        self._database = database
-        self._statements = statements
+    def __init__(self, database: Database, statements: Mapping[str, Statement], quiet: Quiet) -> None:
+        self._attempts = Attempts(database, statements)
         self._turns = Turns()
+        self._quiet = quiet
 
-    async def one_by_one(self, calls: Sequence[Call], run: Callable[[Sequence[Call]], Awaitable[None]]) -> None:
-        """Run each of these writes by itself; `run` never raises."""
-        noted = await self._noted(calls)
-        late = []
-        for call in calls:
-            if call.left_s <= 0:
-                late.append(call)
-                continue
-            counted = Counted(call.answer, self._count)
-            call.answer = counted
-            async with self._turns.take(known=_key(call) in noted, left_s=call.left_s):
-                await run([call])
-            if counted.counted and not isinstance(call.result, Outcome):
-                await self._forget(call)
-        if late:  # none of them runs any more
-            await run(late)
+    async def not_run(self, reads: Sequence[Call]) -> None:
+        """Answer reads that came again."""
+        with contextlib.suppress(Exception):  # then its client alone counts
+            await self._attempts.lost(reads, timeout_s=LOOKUP_S)
+        for call in reads:
+            call.result = _not_run_again(call)
 
-    async def _noted(self, calls: Sequence[Call]) -> set[tuple[str, str, bytes]]:
-        """Which of them were running when a worker died; none as long as nobody can tell."""
-        statement = self._statements["rowcall.find_attempts"]
-        values = statement.bind({"ids": [call.id for call in calls]})
+    async def asked_again(self, reads: Sequence[Call]) -> None:
+        """Answer those of these reads, sent anew by their client, that took enough workers down."""
+        counts = await self._attempts.known(reads)
+        for call in reads:
+            if counts.get(key_of(call), 0) >= MAX_ATTEMPTS:
+                call.result = _condemned(call, "it is not run again")
+
+    async def sent_again(self, writes: Sequence[Call], run: Run) -> None:
+        """Run what its client sent anew: together, each noted, but by itself what a worker was lost with."""
         try:
-            rows = await self._database.fetch(statement.sql, [values], timeout_s=LOOKUP_S)
-        except Exception as error:  # noqa: BLE001 - they only wait less for their turn
-            log.info("attempts could not be looked up", error=repr(error))
-            return set()
-        return {(str(row["id"]), row["caller"], row["args_hash"]) for row in rows}
+            begun = await self._attempts.begin(writes, timeout_s=LOOKUP_S)
+        except Exception as error:  # noqa: BLE001 - each meets it again by itself, and is tried again
+            log.info("attempts could not be noted; each call runs by itself", error=repr(error))
+            return await self._one_by_one(writes, run, {})
+        alone = [call for call in writes if any(begun[key_of(call)])]
+        await self._attempts.end(alone)  # until its turn has come
+        together = [call for call in writes if not any(begun[key_of(call)])]
+        losses = {key: lost for key, (lost, _) in begun.items()}
+        await asyncio.gather(self._one_by_one(alone, run, losses), self._together(together, run))
+        return await self._attempts.end([call for call in together if not isinstance(call.result, Outcome)])
 
-    async def _count(self, call: Call, run: UUID) -> None:
-        """Note that it begins to run. InternalError when it took too many workers down: then it does not."""
-        statement = self._statements["rowcall.count_attempt"]
-        values = statement.bind({**call.receipt_values(), "run": run})
-        (row,) = await self._database.fetch(statement.sql, [values], timeout_s=call.left_s)
-        if row["count"] >= MAX_ATTEMPTS:
-            log.error("not run any more: its workers died", method=call.method, id=call.shown_id, times=MAX_ATTEMPTS)
-            raise InternalError(
-                f"{MAX_ATTEMPTS} workers died while they ran {call.method}; it is not run again, whether it ran is not"
-                " known, and it is kept for replay under this id",
-                {"reason": Reason.POISON},
-            )
-
-    async def _forget(self, call: Call) -> None:
-        """It came to nothing that lasts, and its worker lives: should it come again, it is not to blame for that."""
-        statement = self._statements["rowcall.forget_attempts_of"]
+    async def _together(self, writes: Sequence[Call], run: Run) -> None:
+        await self._quiet.begin()
         try:
-            await self._database.fetch(statement.sql, [statement.bind(call.receipt_values())], timeout_s=LOOKUP_S)
-        except Exception as error:  # noqa: BLE001 - one attempt too many is noted, which condemns nobody
-            log.info("an attempt could not be forgotten", error=repr(error))
+            await run(writes)
+        finally:
+            self._quiet.end()
+
+    async def one_by_one(self, writes: Sequence[Call], run: Run) -> None:
+        """Run each of these writes, which came again, by itself."""
+        if not writes:
+            return
+        try:
+            losses = await self._attempts.lost(writes, timeout_s=LOOKUP_S)
+        except Exception as error:  # noqa: BLE001 - each tries it again before it runs
+            log.info("a loss could not be noted", error=repr(error))
+            await self._one_by_one(writes, run, dict.fromkeys(map(key_of, writes)))
+        else:
+            await self._one_by_one(writes, run, losses)
+
+    async def _one_by_one(self, writes: Sequence[Call], run: Run, losses: Mapping[Key, int | None]) -> None:
+        """Begin with each when the one before has been tried; what has to be tried again does not keep the others."""
+        async with asyncio.TaskGroup() as trying:
+            for call in writes:
+                lost = losses.get(key_of(call), 0)
+                call.answer = counted = Counted(call.answer, self._attempts, self._turns, self._quiet, lost)
+                trying.create_task(_finished(run([call]), counted.tried))
+                if call.left_s > 0:
+                    await counted.tried.wait()
 
 
-def not_run_again(call: Call) -> Unavailable:
-    """The answer to a suspect that reads: it may be the killer, or one that happened to travel with it."""
-    return Unavailable(
-        f"{call.method} was not run: the worker that had it was lost, or handed it back; send it again, by itself",
-        {"reason": Reason.REDELIVERED, "attempt": call.attempt},
-    )
+async def _finished(run: Awaitable[None], tried: asyncio.Event) -> None:
+    await run
+    tried.set()  # it may not have come to be tried
 
 
 @dataclass(slots=True)
 class Counted:
-    """The answer to a suspect, once it is noted that it begins to run: once, however often it is tried after that."""
+    """The answer to a suspect: each time it is tried, it is noted first that it begins to run."""
 
     answer: Answer
-    count: Callable[[Call, UUID], Awaitable[None]]
-    counted: bool = False
-    run_id: UUID = field(default_factory=uuid4)
+    attempts: Attempts
+    turns: Turns
+    quiet: Quiet
+    losses: int | None
+    """How many workers were lost with it; None where it is still to be noted that one was."""
+    was_alone: bool = False
+    tried: asyncio.Event = field(default_factory=asyncio.Event)
     together: ClassVar[bool] = False
 
     @property
@@ -111,11 +126,53 @@ class Counted:
         return self.answer.method
 
     async def run(self, calls: Sequence[Call], database: Database) -> list[Result]:
-        if not self.counted:
-            await self.count(calls[0], self.run_id)
-            self.counted = True
-        return await self.answer.run(calls, database)
+        """InternalError when it took too many workers down: then it does not run."""
+        (call,) = calls
+        # A slow one is known to be: it keeps no other waiting, and waits for none.
+        turn = contextlib.nullcontext() if self.method.slow else self.turns.take(call.left_s)
+        try:
+            async with turn:
+                return await self._run_in_turn(call, database)
+        finally:
+            self.tried.set()
+
+    async def _run_in_turn(self, call: Call, database: Database) -> list[Result]:
+        if self.losses is None:
+            self.losses = (await self.attempts.lost([call], timeout_s=call.left_s))[key_of(call)]
+        if self.losses == MAX_ATTEMPTS - 1 and not self.was_alone:
+            self.was_alone = True
+            async with self.quiet.alone():
+                return await self._run_noted(call, database)
+        await self.quiet.begin()
+        try:
+            return await self._run_noted(call, database)
+        finally:
+            self.quiet.end()
+
+    async def _run_noted(self, call: Call, database: Database) -> list[Result]:
+        losses, copies = (await self.attempts.begin([call], timeout_s=call.left_s))[key_of(call)]
+        if losses >= MAX_ATTEMPTS:
+            raise _condemned(call, "it is not run again, whether it ran is not known, and it is kept for replay")
+        if losses + copies >= MAX_ATTEMPTS:
+            raise CopyRunsError("a copy of it is running: it may be done by that, or be what a worker just dies of")
+        log.info("a suspect begins to run", method=call.method, id=call.shown_id, losses=losses, copies=copies)
+        try:
+            return await self.answer.run([call], database)
+        except Exception:
+            # Whatever is in its way is no worker's death: while it waits to be tried again, it is not to blame for one.
+            await self.attempts.end([call])
+            raise
 
 
-def _key(call: Call) -> tuple[str, str, bytes]:
-    return call.id, call.caller, call.args_hash
+def _condemned(call: Call, what_now: str) -> InternalError:
+    log.error("not run any more: its workers died", method=call.method, id=call.shown_id, times=MAX_ATTEMPTS)
+    message = f"{MAX_ATTEMPTS} workers were lost while they had {call.method}; {what_now}"
+    return InternalError(message, {"reason": Reason.POISON})
+
+
+def _not_run_again(call: Call) -> Unavailable:
+    """The answer to a suspect that reads: it may be the killer, or one that happened to travel with it."""
+    return Unavailable(
+        f"{call.method} was not run: the worker that had it was lost, or handed it back; send it again, by itself",
+        {"reason": Reason.REDELIVERED, "attempt": call.attempt},
+    )

@@ -1,24 +1,78 @@
 -- name: find_attempts
--- Which calls under these ids began to run on a second or later delivery, and were not seen to end.
-select id, caller, args_hash
+-- Of the calls under these ids that workers were lost with, or may be lost with just now: how many were.
+select id, caller, args_hash, count
 from rowcall.attempts
 where id = any(:ids::uuid[]);
 
--- name: count_attempt
--- Note that a call begins to run, before it does; how often it has by now. The same run counts once.
-insert into rowcall.attempts as a (id, caller, args_hash, count, run)
-values (:_id::uuid, :_caller::text, :_args_hash::bytea, 1, :run::uuid)
+-- name: note_losses
+-- Note that a message was lost with the worker that had it; how many were, by now, with each of its calls. It counts
+-- if its run had begun. First deliveries are not noted: of the messages that come again without a run the first counts,
+-- and the id of zeros says that it did; the others may have been lost with the same worker, or by the broker. Reads
+-- have no runs that are noted: each of their messages counts.
+insert into rowcall.attempts as a (id, caller, args_hash, count, messages)
+select distinct
+    c.id,
+    :caller::text as caller,
+    c.args_hash,
+    1 as count,
+    array[:message::uuid, '00000000-0000-0000-0000-000000000000'] as messages
+from unnest(:ids::uuid[], :digests::bytea[]) as c (id, args_hash)
+order by c.id, c.args_hash
 on conflict (id, caller, args_hash) do update
     set
-        count = a.count + case when a.run = excluded.run then 0 else 1 end,
-        run = excluded.run,
+        count = a.count + case
+            when :message::uuid = any(a.running) then 1
+            when :message::uuid = any(a.messages) then 0
+            when '00000000-0000-0000-0000-000000000000' = any(a.messages) and not :each::boolean then 0
+            else 1
+        end,
+        messages = case when :message::uuid = any(a.messages) then a.messages else a.messages || excluded.messages end,
+        running = array_remove(a.running, :message::uuid),
         at = clock_timestamp()
-returning a.count;
+returning a.id, a.caller, a.args_hash, a.count;
 
--- name: forget_attempts_of
--- Its run has ended, and its worker lives: whatever it came to, it does not take workers down.
-delete from rowcall.attempts
-where id = :_id::uuid and caller = :_caller::text and args_hash = :_args_hash::bytea;
+-- name: begin_runs
+-- Note that calls of one message begin to run, before they do, unless so many workers were lost with a call that it may
+-- not: lost for certain, or in doubt because a copy of it is running. How many of each, the present run left out.
+insert into rowcall.attempts as a (id, caller, args_hash, count, messages, running)
+select distinct
+    c.id,
+    :caller::text as caller,
+    c.args_hash,
+    0 as count,
+    array[:message::uuid] as messages,
+    array[:message::uuid] as running
+from unnest(:ids::uuid[], :digests::bytea[]) as c (id, args_hash)
+order by c.id, c.args_hash
+on conflict (id, caller, args_hash) do update
+    set
+        messages = case when :message::uuid = any(a.messages) then a.messages else a.messages || excluded.messages end,
+        running = array_remove(a.running, :message::uuid) || case
+            when a.count + cardinality(array_remove(a.running, :message::uuid)) < :most::int8 then excluded.running
+            else '{}'
+        end,
+        at = clock_timestamp()
+returning
+    a.id, a.caller, a.args_hash, a.count,
+    cardinality(array_remove(a.running, :message::uuid))::int8 as copies;
+
+-- name: end_runs
+-- Their run has ended, and its worker lives.
+with ended as (
+    select
+        a.id,
+        a.caller,
+        a.args_hash
+    from rowcall.attempts as a
+    where (a.id, a.args_hash) in (select * from unnest(:ids::uuid[], :digests::bytea[])) and a.caller = :caller::text
+    order by a.id, a.args_hash
+    for update
+)
+
+update rowcall.attempts as a
+set running = array_remove(a.running, :message::uuid)
+from ended as e
+where a.id = e.id and a.caller = e.caller and a.args_hash = e.args_hash;
 
 -- name: delete_attempts
 -- Forget those of calls that were not delivered again since.

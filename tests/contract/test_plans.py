@@ -152,6 +152,12 @@ platform.get_latest_node_execution platform.list_node_executions platform.update
 platform.lock_node_execution platform.fill_input
 """
 """The statements that need no values but these."""
+MANY_ATTEMPTS = {
+    "ids": [UUID(md5(f"receipt-{n}".encode(), usedforsecurity=False).hexdigest()) for n in range(64)],
+    "digests": [""] * 64,
+    "caller": "tests",
+    "message": uuid4(),
+}
 VALUES: Mapping[str, Mapping[str, Any]] = {
     **{name: {} for name in AS_USUAL.split()},
     "accounts.open_account": {"account_id": "new", "owner": "Ada"},
@@ -174,8 +180,9 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "rowcall.find_attempts": {
         "ids": [UUID(md5(f"receipt-{n}".encode(), usedforsecurity=False).hexdigest()) for n in range(64)]
     },
-    "rowcall.count_attempt": {"run": uuid4()},
-    "rowcall.forget_attempts_of": {},
+    "rowcall.note_losses": {**MANY_ATTEMPTS, "each": True},
+    "rowcall.begin_runs": {**MANY_ATTEMPTS, "most": 3},
+    "rowcall.end_runs": MANY_ATTEMPTS,
     "rowcall.delete_attempts": {"before": "2026-01-01 00:10Z"},
     "rowcall.store_receipt": {"outcome": "", "events": None},
     "rowcall.fence_receipt": {"outcome": "", "letters": "own"},

@@ -161,6 +161,7 @@ HEARTBEAT = "where the broker says nothing any more the heartbeat ends the conne
 CALLER = "whoever asked has a time-out around it"
 WORK = "what it waits for has limits of its own at every step"
 ENDED = "it was cancelled, or asked to end, the moment before"
+ENDED_SOON = "a timer of a second ends it"
 IDLE = "it waits for work, and ends with the program"
 AT_ONCE = "nobody is before it: it does not wait"
 DEADLINE = "Deadlines ends it when the call's time is up; Replies after 5 s"
@@ -189,14 +190,20 @@ EXCEPTIONS = {
     Wait("worker/mover.py::_until_lost", "channel.basic_consume"): HEARTBEAT,
     Wait("worker/mover.py::_widen", "channel.basic_consume"): HEARTBEAT,
     Wait("worker/pipeline.py::_ruled_out", "self._receipts.find_one"): WORK,
-    Wait("worker/pipeline.py::_run", "asyncio.gather"): WORK,
+    Wait("worker/pipeline.py::_run_now", "asyncio.gather"): WORK,
+    Wait("worker/pipeline.py::_settle_writes", "asyncio.gather"): WORK,
     Wait("worker/pipeline.py::answers", "settled"): WORK,
     Wait("worker/places.py::take", "self._free.acquire"): AT_ONCE,
+    Wait("worker/quiet.py::alone", "self._over.wait"): ENDED_SOON,
+    Wait("worker/quiet.py::begin", "self._over.wait"): ENDED_SOON,
     Wait("worker/replies.py::_on_up", "open_channel"): SET_UP,
     Wait("worker/replies.py::_probe", "channel.close"): SET_UP,
     Wait("worker/replies.py::_probe", "open_channel"): SET_UP,
     Wait("worker/replies.py::_publish_dead", "self._dead.basic_publish"): CALLER,
     Wait("worker/replies.py::send", "taken"): DEADLINE,
+    Wait("worker/suspects.py::_finished", "run"): WORK,
+    Wait("worker/suspects.py::_one_by_one", "counted.tried.wait"): WORK,
+    Wait("worker/suspects.py::sent_again", "asyncio.gather"): WORK,
     Wait("worker/topology.py::_declare_queue", "channel.queue_declare"): HEARTBEAT,
     Wait("worker/topology.py::declare", "channel.close"): HEARTBEAT,
     Wait("worker/topology.py::declare", "channel.exchange_declare"): HEARTBEAT,

@@ -16,12 +16,13 @@ from worker.pipeline import Pipeline
 ME = "me"
 
 
-def line(request_id: object, method: str, arguments: dict[str, Any], *, left_s: float = 10) -> bytes:
-    return encode_call(str(request_id), method, orjson.dumps(arguments), int((time.time() + left_s) * 1000), 1)
+def line(request_id: object, method: str, arguments: dict[str, Any], *, left_s: float = 10, attempt: int = 1) -> bytes:
+    deadline_ms = int((time.time() + left_s) * 1000)
+    return encode_call(str(request_id), method, orjson.dumps(arguments), deadline_ms, attempt)
 
 
-def by(caller: str, *, redelivered: bool = False) -> Origin:
-    return Origin(caller, "tests", None, None, redelivered=redelivered)
+def by(caller: str, *, redelivered: bool = False, message_id: str | None = None) -> Origin:
+    return Origin(caller, "tests", None, message_id, redelivered=redelivered)
 
 
 async def replies(pipeline: Pipeline, body: bytes, key: str, origin: Origin) -> list[bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -13,9 +14,10 @@ from rpc_client.wire import decode_reply
 from tests.proxy import proxied
 from tests.services.asking import ME, by, line
 from tests.services.desk_given import lay, letter
-from worker.calls import hash_arguments
+from worker.attempts import Attempts, key_of
+from worker.calls import Call, hash_arguments
 from worker.pipeline import Answered, Pipeline
-from worker.testing import local_worker
+from worker.testing import LocalWorker, local_worker
 
 MANY = "select id, count from rowcall.attempts"
 BLOCKED = "select exists (select from pg_locks where not granted and relation = 'rowcall.attempts'::regclass)"
@@ -26,12 +28,29 @@ async def account(sql: asyncpg.Connection, pipeline: Pipeline) -> None:
     await sql.execute("insert into accounts.accounts (account_id, owner) values ('a-1', 'me')")
 
 
-def deposit(request_id: object, amount: int = 5) -> bytes:
-    return line(request_id, "accounts.deposit", {"account_id": "a-1", "amount": amount})
+def deposit(request_id: object, amount: int = 5, *, attempt: int = 1) -> bytes:
+    return line(request_id, "accounts.deposit", {"account_id": "a-1", "amount": amount}, attempt=attempt)
 
 
-async def again(pipeline: Pipeline, *lines: bytes) -> Answered:
-    return await pipeline.answer(b"\n".join(lines), by(ME, redelivered=True), "write.accounts.deposit")
+def look(request_id: object, *, attempt: int = 1) -> bytes:
+    return line(request_id, "accounts.get_account", {"account_id": "a-1"}, attempt=attempt)
+
+
+async def again(pipeline: Pipeline, *lines: bytes, message_id: str | None = None) -> Answered:
+    """A message that was delivered before."""
+    origin = by(ME, redelivered=True, message_id=message_id)
+    return await pipeline.answer(b"\n".join(lines), origin, "write.accounts.deposit")
+
+
+async def anew(pipeline: Pipeline, *lines: bytes, message_id: str) -> Answered:
+    """A message that a client made when its connection came back."""
+    return await pipeline.answer(b"\n".join(lines), by(ME, message_id=message_id), "write.accounts.deposit")
+
+
+async def asked(pipeline: Pipeline, body: bytes, *, redelivered: bool, message_id: str) -> Answered:
+    """A message with a read."""
+    origin = by(ME, redelivered=redelivered, message_id=message_id)
+    return await pipeline.answer(body, origin, "read.accounts.get_account")
 
 
 def told(answered: Answered) -> list[object]:
@@ -43,8 +62,16 @@ async def attempts(sql: asyncpg.Connection) -> dict[UUID, int]:
     return {row["id"]: row["count"] for row in await sql.fetch(MANY)}
 
 
+def a_call(local: LocalWorker, message_id: str) -> Call:
+    """A deposit in a message of this name."""
+    slots = local.pipeline._admission.admit([deposit(uuid4())], by(ME, message_id=message_id), "write.accounts.deposit")
+    (call,) = slots
+    assert isinstance(call, Call)
+    return replace(call, id="00000000-0000-4000-8000-000000000001")
+
+
 async def note(sql: asyncpg.Connection, request_id: UUID, times: int) -> None:
-    """That this deposit of 5 began so often, and its worker died."""
+    """That so many workers died of this deposit of 5."""
     hashed = hash_arguments("accounts.deposit", b'{"account_id":"a-1","amount":5}')
     await sql.execute(
         "insert into rowcall.attempts (id, caller, args_hash, count, run) values ($1, $2, $3, $4, $5)",
@@ -67,7 +94,9 @@ async def test_a_first_delivery_notes_nothing_and_a_second_notes_what_has_not_ru
     assert await attempts(sql) == {fresh: 1}
 
 
-async def test_the_third_note_condemns_a_call_its_neighbours_run_and_it_is_kept(pipeline, account, sql):
+async def test_a_call_that_three_workers_were_lost_with_is_condemned_its_neighbours_run_and_it_is_kept(
+    pipeline, account, sql
+):
     killer, innocent = uuid4(), uuid4()
     await note(sql, killer, 2)
 
@@ -95,7 +124,7 @@ async def test_a_condemned_call_that_has_run_meanwhile_is_told_what_it_came_to(p
     assert answered.dead == []
 
 
-async def test_a_run_that_ends_without_an_outcome_takes_its_note_back(pipeline, account, sql):
+async def test_a_message_that_comes_again_and_again_though_its_worker_lives_counts_once(pipeline, account, sql):
     await sql.execute("alter table accounts.accounts add constraint broken check (balance < 1)")
     request_id = uuid4()
 
@@ -103,7 +132,7 @@ async def test_a_run_that_ends_without_an_outcome_takes_its_note_back(pipeline, 
 
     assert [told(each) for each in answered] == [[("InternalError", None)]] * 4
     assert {letter.reason for each in answered for letter in each.dead} == {"internal"}
-    assert await attempts(sql) == {}
+    assert await attempts(sql) == {request_id: 1}
 
 
 async def test_a_note_whose_answer_was_lost_counts_once(settings, postgres_url, account, sql):
@@ -116,6 +145,80 @@ async def test_a_note_whose_answer_was_lost_counts_once(settings, postgres_url, 
                 await asyncio.sleep(0.01)
             proxy.lose_answer()
         answered = await running
+
+    assert told(answered) == [5]
+    assert await attempts(sql) == {request_id: 1}
+
+
+async def test_what_a_client_sends_anew_is_noted_and_runs_together(pipeline, account, sql):
+    writes = [uuid4() for _ in range(5)]
+
+    answered = await anew(pipeline, *[deposit(each, attempt=2) for each in writes], message_id="b")
+
+    assert sorted(told(answered)) == [5, 10, 15, 20, 25]
+    assert await attempts(sql) == dict.fromkeys(writes, 0)
+    assert len(set(await sql.fetch("select xmin::text from accounts.entries"))) == 1
+
+
+async def test_every_worker_that_is_lost_with_a_copy_counts_and_a_run_that_ended_does_not(local, sql):
+    noted = Attempts(local.database, local.served.statements)
+    by_a, by_b = (a_call(local, message_id) for message_id in ("a", "b"))
+
+    async def lost(call: Call) -> int:
+        await noted.lost([call], timeout_s=5)
+        (losses,) = (await noted.known([call])).values()
+        return losses
+
+    begun = [(await noted.begin([call], timeout_s=5))[key_of(call)] for call in (by_b, by_b)]
+    told = [await lost(by_a), await lost(by_a), await lost(by_b), await lost(by_b)]
+    (may,) = (await noted.begin([by_a], timeout_s=5)).values()
+    await noted.end([by_a])
+    told += [await lost(by_a)]
+    await noted.begin([by_a], timeout_s=5)
+    told += [await lost(by_a)]
+
+    assert begun == [(0, 0), (0, 0)]  # the second time its answer had been lost
+    assert (told, may) == ([1, 1, 2, 2, 2, 3], (2, 0))
+
+
+async def test_copies_that_come_again_and_never_began_count_as_one(local, sql):
+    noted = Attempts(local.database, local.served.statements)
+
+    for message_id in ("a", "b", "c", "d"):
+        await noted.lost([a_call(local, message_id)], timeout_s=5)
+
+    assert list((await attempts(sql)).values()) == [1]
+
+
+async def test_a_suspect_waits_for_a_copy_that_may_be_the_third_to_die_of_it(pipeline, account, local, sql):
+    request_id = uuid4()
+    copy = replace(a_call(local, "b"), id=str(request_id))
+    await note(sql, request_id, 1)
+    await Attempts(local.database, local.served.statements).begin([copy], timeout_s=5)
+
+    waiting = asyncio.create_task(again(pipeline, deposit(request_id), message_id="a"))
+    while await attempts(sql) != {request_id: 2}:
+        await asyncio.sleep(0.01)
+    before = await sql.fetchval("select count(*) from accounts.entries")
+    await pipeline.answer(deposit(request_id), by(ME), "write.accounts.deposit")
+
+    assert told(await waiting) == [5]
+    assert before == 0
+    assert await sql.fetchval("select count(*) from accounts.entries") == 1
+
+
+async def test_while_a_call_waits_to_be_tried_again_no_death_counts_against_it(settings, postgres_url, account, sql):
+    request_id = uuid4()
+    running = "select running <> '{}' from rowcall.attempts"
+    async with local_worker(postgres_url, [accounts_family], settings=settings) as worker:
+        async with sql.transaction():
+            await sql.execute("select from accounts.accounts for update")
+            answering = asyncio.create_task(again(worker.pipeline, deposit(request_id)))
+            while not await sql.fetchval(running):
+                await asyncio.sleep(0.01)
+            while await sql.fetchval(running):
+                await asyncio.sleep(0.01)
+        answered = await answering
 
     assert told(answered) == [5]
     assert await attempts(sql) == {request_id: 1}
@@ -134,6 +237,30 @@ async def test_a_read_is_not_run_again_and_what_workers_answer_themselves_is(pip
     assert refused == ("Unavailable", "redelivered")
     assert state["state"] == "no_trace"
     assert "rowcall" in known["families"]
+
+
+async def test_a_lost_read_is_counted_once_for_each_message_and_after_three_not_run_however_it_comes(
+    pipeline, account, sql
+):
+    request_id = uuid4()
+    for message_id, attempt in [("a", 1), ("a", 1), ("b", 2), ("c", 3)]:
+        lost = await asked(pipeline, look(request_id, attempt=attempt), redelivered=True, message_id=message_id)
+        assert told(lost) == [("Unavailable", "redelivered")]
+
+    condemned = await asked(pipeline, look(request_id, attempt=4), redelivered=False, message_id="d")
+
+    assert await attempts(sql) == {request_id: 3}
+    assert (told(condemned), condemned.dead) == ([("InternalError", "poison")], [])
+
+
+async def test_a_read_that_was_lost_twice_runs_when_it_is_sent_anew(pipeline, account):
+    request_id = uuid4()
+    for message_id in ("a", "b"):
+        await asked(pipeline, look(request_id), redelivered=True, message_id=message_id)
+
+    (answer,) = told(await asked(pipeline, look(request_id, attempt=3), redelivered=False, message_id="c"))
+
+    assert answer["account_id"] == "a-1"
 
 
 async def test_whoever_replays_a_call_gives_it_three_workers_anew(local, settings, account, sql):

@@ -1,0 +1,63 @@
+"""A moment in which one call has nobody beside it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from worker import quiet
+from worker.quiet import Quiet
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def alone(hush: Quiet, told: list[str], until: asyncio.Event) -> None:
+    async with hush.alone():
+        told.append("alone")
+        await until.wait()
+
+
+async def begun(hush: Quiet, told: list[str], name: str) -> None:
+    await hush.begin()
+    told.append(name)
+
+
+async def test_who_wants_to_be_alone_waits_for_those_who_run_and_they_wait_for_him():
+    hush, told, until = Quiet(), list[str](), asyncio.Event()
+    await begun(hush, told, "before")
+
+    wanting = asyncio.create_task(alone(hush, told, until))
+    await settle()
+    waiting = asyncio.create_task(begun(hush, told, "after"))
+    await settle()
+    before = list(told)
+    hush.end()
+    await settle()
+    during = list(told)
+    until.set()
+    await asyncio.gather(wanting, waiting)
+
+    assert before == ["before"]
+    assert during == ["before", "alone"]
+    assert told == ["before", "alone", "after"]
+
+
+async def test_nobody_is_kept_for_long_by_one_who_does_not_end(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(quiet, "QUIET_S", 0.01)
+    hush, told, never = Quiet(), list[str](), asyncio.Event()
+    await begun(hush, told, "slow")
+
+    wanting = asyncio.create_task(alone(hush, told, never))
+    await settle()
+    async with asyncio.timeout(10):
+        await begun(hush, told, "after")
+        while "alone" not in told:
+            await asyncio.sleep(0.005)
+    wanting.cancel()
+
+    assert sorted(told) == ["after", "alone", "slow"]
+    await begun(hush, told, "and after that")

@@ -1,0 +1,84 @@
+"""One after the other, but nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from rpc_client import turns
+from rpc_client.turns import Turns
+
+LONG_S = 60.0
+
+
+class Runs:
+    """Those whose turn it has been, and those who run now."""
+
+    def __init__(self) -> None:
+        self.turns = Turns()
+        self.began: list[str] = []
+        self.running: set[str] = set()
+
+    async def run(self, name: str, until: asyncio.Event, left_s: float = LONG_S) -> None:
+        async with self.turns.take(left_s):
+            self.began.append(name)
+            self.running.add(name)
+            await until.wait()
+            self.running.discard(name)
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_each_waits_until_the_one_before_has_ended():
+    runs, ends = Runs(), [asyncio.Event() for _ in range(3)]
+    tasks = [asyncio.create_task(runs.run(str(n), end)) for n, end in enumerate(ends)]
+
+    beside = []
+    for end in ends:
+        await settle()
+        beside.append(set(runs.running))
+        end.set()
+    await asyncio.gather(*tasks)
+
+    assert beside == [{"0"}, {"1"}, {"2"}]
+
+
+async def test_beside_slow_ones_it_is_still_one_at_a_time_who_begins(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(turns, "PATIENCE_S", 0.2)
+    runs, slow, never = Runs(), asyncio.Event(), asyncio.Event()
+    tasks = [asyncio.create_task(runs.run("slow", slow))]
+    async with asyncio.timeout(10):
+        while not runs.began:
+            await asyncio.sleep(0)
+        tasks.append(asyncio.create_task(runs.run("next", never)))
+        tasks.append(asyncio.create_task(runs.run("last", never)))
+        while len(runs.began) < 2:
+            await asyncio.sleep(0.001)
+        beside = set(runs.running)
+        slow.set()
+        await settle()
+        after = list(runs.began)
+    for task in tasks:
+        task.cancel()
+
+    assert beside == {"slow", "next"}
+    assert after == ["slow", "next"]  # that the slow one ends gives nobody a turn that was given already
+
+
+async def test_who_has_little_time_left_goes_on_without_his_turn():
+    runs, never = Runs(), asyncio.Event()
+    first = asyncio.create_task(runs.run("first", never))
+    await settle()
+
+    async with asyncio.timeout(10):
+        hurried = asyncio.create_task(runs.run("hurried", never, left_s=0.02))
+        while len(runs.began) < 2:
+            await asyncio.sleep(0.005)
+    first.cancel()
+    hurried.cancel()
+
+    assert runs.began == ["first", "hurried"]

@@ -1,0 +1,91 @@
+"""``Attempts``: how many workers were lost with a call, in whatever message it came, and which of those run now."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import structlog
+
+from worker.receipts import LOOKUP_S
+
+if TYPE_CHECKING:
+    from worker.calls import Call
+    from worker.database import Database, Row
+    from worker.statements import Statement
+
+MAX_ATTEMPTS = 3
+"""A call takes at most so many workers down."""
+
+Key = tuple[str, str, bytes]
+"""Id, caller and arguments: nobody counts against somebody else's call."""
+
+log = structlog.get_logger("rowcall.suspects")
+
+
+class Attempts:
+    """Reads and writes ``rowcall.attempts``. Calls given together are of one message."""
+
+    def __init__(self, database: Database, statements: Mapping[str, Statement]) -> None:
+        self._database = database
+        self._statements = statements
+
+    async def lost(self, calls: Sequence[Call], *, timeout_s: float) -> dict[Key, int]:
+        """Note that their message was lost with a worker: how many were with each. Noted again, it counts once."""
+        values = {**_named(calls), "each": calls[0].answer.method.lane == "read"}
+        return _losses(await self._run("rowcall.note_losses", values, timeout_s))
+
+    async def known(self, calls: Sequence[Call]) -> dict[Key, int]:
+        """How many were lost with each; nothing as long as nobody can tell."""
+        return _losses(await self._try("rowcall.find_attempts", {"ids": [call.id for call in calls]}))
+
+    async def begin(self, calls: Sequence[Call], *, timeout_s: float) -> dict[Key, tuple[int, int]]:
+        """Note that they begin to run: how many workers were lost with each, and how many copies of it are running.
+
+        With ``MAX_ATTEMPTS`` of both together it may not, and nothing is noted of it.
+        """
+        rows = await self._run("rowcall.begin_runs", {**_named(calls), "most": MAX_ATTEMPTS}, timeout_s)
+        return {_key(row): (row["count"], row["copies"]) for row in rows}
+
+    async def end(self, calls: Sequence[Call]) -> None:
+        """Their run has ended, and their worker lives."""
+        if calls:
+            await self._try("rowcall.end_runs", _named(calls))
+
+    async def _run(self, name: str, values: Mapping[str, object], timeout_s: float) -> list[Row]:
+        statement = self._statements[name]
+        return await self._database.fetch(statement.sql, [statement.bind(values)], timeout_s=timeout_s)
+
+    async def _try(self, name: str, values: Mapping[str, object]) -> list[Row]:
+        """As far as that is possible: a loss too many or too few condemns nobody by itself."""
+        try:
+            return await self._run(name, values, LOOKUP_S)
+        except Exception as error:  # noqa: BLE001 - the calls themselves will meet whatever it is
+            log.info("attempts could not be looked up, or changed", statement=name, error=repr(error))
+            return []
+
+
+def key_of(call: Call) -> Key:
+    """What is noted of it, is noted under this."""
+    return call.id, call.caller, call.args_hash
+
+
+def _named(calls: Sequence[Call]) -> dict[str, object]:
+    """Any text names a message: what it is known by here is of one shape."""
+    digest = hashlib.blake2b(calls[0].message_id.encode(), digest_size=16).digest()
+    return {
+        "ids": [call.id for call in calls],
+        "caller": calls[0].caller,
+        "digests": [call.args_hash for call in calls],
+        "message": UUID(bytes=digest),
+    }
+
+
+def _key(row: Row) -> Key:
+    return str(row["id"]), row["caller"], row["args_hash"]
+
+
+def _losses(rows: Sequence[Row]) -> dict[Key, int]:
+    return {_key(row): row["count"] for row in rows}

@@ -1,0 +1,52 @@
+"""``Quiet``: lets a call run with nobody beside it, for a moment, so that a death then is nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+
+QUIET_S = 0.5
+"""So long it is waited until what runs has ended; and so long nothing else begins, from then on."""
+
+
+class Quiet:
+    """Counts what runs, and holds new calls back while one wants to be alone."""
+
+    def __init__(self) -> None:
+        self._running = 0
+        self._alone: object | None = None
+        self._nobody, self._over = asyncio.Event(), asyncio.Event()
+        self._nobody.set()
+        self._over.set()
+
+    async def begin(self) -> None:
+        """Calls begin to run, unless somebody wants to be alone just now: then they wait."""
+        while not self._over.is_set():
+            await self._over.wait()
+        self._running += 1
+        self._nobody.clear()
+
+    def end(self) -> None:
+        """They have been run."""
+        self._running -= 1
+        if not self._running:
+            self._nobody.set()
+
+    @contextlib.asynccontextmanager
+    async def alone(self) -> AsyncGenerator[None]:
+        """Run with nobody beside, one after the other, as far as that can be had without keeping the rest for long."""
+        while not self._over.is_set():
+            await self._over.wait()
+        mine = self._alone = object()
+        self._over.clear()
+        over = asyncio.get_running_loop().call_later(2 * QUIET_S, self._over.set)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(QUIET_S):
+                    await self._nobody.wait()
+            yield
+        finally:
+            over.cancel()
+            if self._alone is mine:
+                self._over.set()
