@@ -19,6 +19,7 @@ from tests.chaos.folder import Folder, lines
 CRASHED = re.compile(r"crash point (K\d+)")
 SILENT = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+\+\d\d:\d\d)")
 ENDS = {"ok", "error", "unknown"}
+SUSPECT = "a suspect begins to run"
 
 
 @dataclass(slots=True)
@@ -97,6 +98,30 @@ class Evidence:
                     found[orjson.loads(line)["mark"]] += 1
         return found
 
+    def killed_beside(self, request_id: str) -> bool:
+        """Whether a worker that ran this suspect died of another call, or nobody says that any ran it."""
+        began = f'"id":"{request_id}"'
+        texts = [path.read_text(errors="replace").splitlines() for path in self._worker_logs()]
+        ran = [text for text in texts if any(SUSPECT in line and began in line for line in text)]
+        last_words = [line for text in ran for line in text[-3:] if '"dying"' in line]
+        return not ran or any(request_id not in line for line in last_words)
+
+    @cached_property
+    def lives(self) -> list[tuple[float, float]]:
+        """From when to when each worker took calls."""
+        starts, ends = {}, {}
+        for line in lines(self._folder.crew):
+            if line["what"] == "start" and line["name"].startswith("worker-"):
+                starts[line["pid"]] = line["log"]
+            elif line["what"] == "end":
+                ends[line["pid"]] = line["mono"]
+        found = []
+        for pid, log in starts.items():
+            said = (self._mono(line) for line in lines(self._folder.logs / log) if line.get("event") == "consuming")
+            if (first := next(said, None)) is not None:
+                found.append((first, ends.get(pid, inf)))
+        return found
+
     def silences(self) -> list[float]:
         """When the broker gave a peer up that it had not heard of."""
         log = self._folder.logs / "rabbitmq.log"
@@ -115,8 +140,11 @@ class Evidence:
         worker = path.stem.rpartition("-")[0]
         for line in lines(path):
             if line.get("event") == "call" and line.get("id") is not None:
-                mono = datetime.fromisoformat(line["timestamp"]).timestamp() - self._skew
+                mono = self._mono(line)
                 yield Answered(worker, line["id"], line["method"], line["outcome"], line["redelivered"], mono)
+
+    def _mono(self, line: Mapping[str, Any]) -> float:
+        return datetime.fromisoformat(line["timestamp"]).timestamp() - self._skew
 
 
 def _asked(invoke: dict[str, Any]) -> Asked:

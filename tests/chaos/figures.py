@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ AFTERMATH_S = 4.0
 """For so long after a large fault what is late may be late because of that."""
 DEADLY = ("chaos.kill", "chaos.kill_read")
 NOTICE_S = 25.0
+REDELIVERED_S, OTHERS = 1.0, 2
 IMPATIENT_S = 1.0
 """Whoever gives a call no more time than this means to give up: that he does is no failure."""
 
@@ -47,9 +47,9 @@ def figures(folder: Path, evidence: Evidence) -> list[Figure]:
     redelivered = _redelivery(evidence)
     noticed, healed = _noticed(evidence), _healed(evidence)
     poison = [evidence.deaths[id_] for id_, asked in evidence.asked.items() if asked.method in DEADLY]
-    innocent = _innocent(folder, evidence)
+    beside, unlucky = _innocent(folder, evidence)
     return [
-        Figure("answered after its worker's SIGKILL, p99", _p99(redelivered), 1.0, len(redelivered)),
+        Figure("answered after its worker's SIGKILL, p99", _p99(redelivered), REDELIVERED_S, len(redelivered)),
         _worst("first good call after the broker accepts", _first_good(evidence, "broker-kill", "broker-restart"), 3.0),
         _worst(
             "first good call after PostgreSQL accepts", _first_good(evidence, "postgres-kill", "postgres-restart"), 2.0
@@ -57,12 +57,16 @@ def figures(folder: Path, evidence: Evidence) -> list[Figure]:
         _worst("silent peer noticed by the broker", noticed, 18.0),
         _worst("black hole healed after the network", healed, 5.0),
         Figure("deaths by one call", max(poison, default=None), 3, len(poison), ""),
-        Figure("innocent calls taken for poison", len(innocent), 0, len(innocent), ""),
+        Figure("innocent calls taken for poison for another's deaths", beside, 0, beside, ""),
+        Figure("innocent calls that the run itself killed three times", unlucky, inf, unlucky, ""),
     ]
 
 
 def _redelivery(evidence: Evidence) -> list[float]:
-    """From a worker's SIGKILL to the caller's answer, for what was in that worker's hand and nothing else delayed."""
+    """From a worker's SIGKILL to the caller's answer, for what was in that worker's hand and nothing else delayed.
+
+    Only where others were there to take it, as many as the nemesis always leaves: calls that kill their workers do not.
+    """
     kills = [deed["mono"] for deed in evidence.done("kill")]
     troubled = [(deed["mono"] - 1, deed["until"] + AFTERMATH_S) for deed in evidence.done(*WHOLE, *WHOLE_TOO)]
     taken = []
@@ -72,24 +76,29 @@ def _redelivery(evidence: Evidence) -> list[float]:
         if not answered.redelivered or asked is None or at < 0 or asked.method in DEADLY:
             continue
         heard = _heard(asked, evidence)
-        if heard is None or not asked.mono < kills[at] < heard:
+        if heard is None or not asked.mono < kills[at] < heard or _others(evidence, kills[at]) < OTHERS:
             continue
-        if not any(start <= kills[at] and asked.mono <= end for start, end in troubled):
+        if not any(start <= kills[at] + REDELIVERED_S and asked.mono <= end for start, end in troubled):
             taken.append(heard - kills[at])
     return taken
+
+
+def _others(evidence: Evidence, killed: float) -> int:
+    """How many workers took calls when one was killed, and went on for long enough to take over his."""
+    return sum(start < killed and end > killed + REDELIVERED_S for start, end in evidence.lives)
 
 
 def _heard(asked: Asked, evidence: Evidence) -> float | None:
     """When its caller was answered, if ever; nothing if he did not wait for it, or something was done to himself."""
     first = next((line for line in asked.heard if line["what"] in {"ok", "error", "unknown"}), None)
-    if first is not None and first["what"] != "unknown":
-        return float(first["mono"])
-    until = asked.mono + asked.timeout_s if first is None else first["mono"]
+    until = asked.mono + asked.timeout_s if first is None else float(first["mono"])
     himself = any(
         asked.mono < deed["mono"] < until and deed["target"].partition(" ")[0] == f"client-{asked.client}"
         for deed in evidence.done("client-kill", "cut")
     )
-    return None if asked.sent or asked.timeout_s <= IMPATIENT_S or himself else inf
+    if himself or asked.sent or asked.timeout_s <= IMPATIENT_S:
+        return None
+    return until if first is not None and first["what"] != "unknown" else inf
 
 
 def _first_good(evidence: Evidence, *faults: str) -> list[float]:
@@ -119,14 +128,19 @@ def _healed(evidence: Evidence) -> list[float]:
     return found
 
 
-def _innocent(folder: Path, evidence: Evidence) -> list[str]:
-    """Calls that never killed anybody, dead-lettered as poison."""
+def _innocent(folder: Path, evidence: Evidence) -> tuple[int, int]:
+    """Calls that never killed anybody, dead-lettered as poison: for what a call beside them did, and for what we did.
+
+    Of a call at whose every noted run the nemesis or a crash point killed its worker, nobody could know better.
+    """
     letters: Iterable[dict[str, object]] = lines(Folder(folder).dump / "dead_letters.jsonl")
-    return [
-        json.dumps(letter, default=str)
+    condemned = [
+        str(letter.get("id"))
         for letter in letters
         if letter.get("reason") == "poison" and letter.get("method") not in DEADLY
     ]
+    unlucky = sum(not evidence.killed_beside(request_id) for request_id in condemned)
+    return len(condemned) - unlucky, unlucky
 
 
 def _worst(what: str, values: Sequence[float], most: float) -> Figure:

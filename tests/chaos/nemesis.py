@@ -18,6 +18,8 @@ from tests.chaos.plan import Plan
 CALM_S = 6.0
 """Before the first large fault, and after the last."""
 GAP_S = (3.0, 6.0)
+REST_S = 25.0
+"""For so long there are small faults alone, once, where the run is long enough: what one SIGKILL costs is seen then."""
 MUST = ("broker-kill", "postgres-kill", "redis-kill", "alarm", "black-hole")
 """Every run has these, however short: they come first, in an order of the seed."""
 LARGE = (*MUST, "postgres-restart", "broker-restart", "freeze", "worker-cut", "answers-held", "requests-held")
@@ -84,6 +86,8 @@ class Nemesis:
             await self._do(name, chance)
             self._alarmed = False
             await asyncio.sleep(chance.uniform(*GAP_S))
+            if number + 1 == due and until - time.monotonic() > 2 * REST_S:
+                await asyncio.sleep(REST_S)
 
     async def _again(self, name: str, every_s: float, until: float) -> None:
         chance = self._chance(name)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 FAMILIES = ("worker.services.platform:family", "accounts.services:family", "tests.chaos.family:family")
 RATE = 85.0
-CRASH_POINTS = ",".join(f"K{number}:1/5000" for number in range(12))
+CRASH_POINTS = ",".join(f"K{number}:1/8000" for number in range(12))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Plan:
     only: frozenset[str] | None = None
     """The faults that shall, if not all of them."""
     crash_points: str = CRASH_POINTS
-    kill_every_s: float = 2.5
+    kill_every_s: float = 4.0
     plant: str | None = None
     """The name of a bug that the processes shall have: tests of the checker."""
     judge_times: bool = True

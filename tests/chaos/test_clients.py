@@ -11,7 +11,7 @@ from tests.chaos.folder import Folder
 from tests.chaos.history import Call, History, left_open
 from tests.chaos.workload import CANARY, DEADLY, Workload
 
-DRAWS = 4000
+DRAWS = 30_000
 
 
 def history(tmp_path) -> History:

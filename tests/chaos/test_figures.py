@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.evidence import Evidence
+from tests.chaos.evidence import SUSPECT, Evidence
 from tests.chaos.figures import Figure, figures
 from tests.chaos.folder import Folder
 from tests.chaos.plan import Plan
@@ -27,6 +27,14 @@ class Run:
         self.folder = Folder(root)
         self.folder.make()
         self.folder.run.write_text(json.dumps({"seed": 7, "started_at": NOW, "mono": 0.0}))
+
+    def took_calls(self, worker: int, start: float, end: float) -> None:
+        """A worker that took calls from when to when."""
+        log = f"worker-{worker}-1.log"
+        self._add(self.folder.crew, {"what": "start", "name": f"worker-{worker}", "pid": worker, "log": log})
+        self._add(self.folder.crew, {"what": "end", "name": f"worker-{worker}", "pid": worker, "mono": end})
+        at = datetime.fromtimestamp(NOW + start, UTC).isoformat()
+        self._add(self.folder.logs / log, {"event": "consuming", "timestamp": at})
 
     def did(self, fault: str, mono: float, until: float | None = None, target: str = "worker-0") -> None:
         line = {"fault": fault, "target": target, "mono": mono, "until": mono if until is None else until}
@@ -59,7 +67,10 @@ class Run:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    return Run(tmp_path)
+    run = Run(tmp_path)
+    for worker in (8, 9):
+        run.took_calls(worker, 0.0, 1000.0)
+    return run
 
 
 def test_a_call_in_a_killed_workers_hand_takes_from_the_kill_to_its_answer(run: Run):
@@ -72,6 +83,17 @@ def test_a_call_in_a_killed_workers_hand_takes_from_the_kill_to_its_answer(run: 
     figure = run.figure("SIGKILL")
 
     assert (figure.value, figure.of) == (pytest.approx(0.4), 1)
+
+
+def test_a_kill_that_leaves_nobody_to_take_over_says_nothing_of_redelivery(tmp_path: Path):
+    run = Run(tmp_path)
+    run.took_calls(1, 0.0, 100.0)
+    run.took_calls(2, 9.95, 10.5)
+    run.did("kill", 10.0)
+    run.asked("in its hand", 9.9, 13.4)
+    run.answered("in its hand", 13.4, redelivered=True, worker=1)
+
+    assert run.figure("SIGKILL").of == 0
 
 
 def test_what_was_late_for_another_reason_says_nothing_of_redelivery(run: Run):
@@ -161,10 +183,26 @@ def test_deaths_are_told_apart_by_the_last_words(run: Run):
     assert Evidence(run.folder.root).deaths == {"a-killer": 4, "K6": 1, "nemesis": 1}
 
 
-def test_an_innocent_call_among_the_poison_is_too_much(run: Run):
-    (run.folder.dump / "dead_letters.jsonl").write_text('{"reason": "poison", "method": "accounts.deposit"}\n')
+@pytest.mark.parametrize(("last_words", "beside"), [(['{"event": "dying", "mark": "killer"}'], 1), ([], 0)])
+def test_an_innocent_call_may_not_be_taken_for_poison_for_what_ran_beside_it(run: Run, last_words, beside):
+    letter = '{"reason": "poison", "method": "accounts.deposit", "id": "innocent"}\n'
+    (run.folder.dump / "dead_letters.jsonl").write_text(letter)
+    for place in range(2):
+        run.said(f"worker-{place}-1.log", f'{{"id":"innocent","event":"{SUSPECT}"}}')
+    for line in last_words:
+        run.said("worker-1-1.log", line)
 
-    assert not run.figure("innocent").holds
+    figures = [run.figure("another's deaths"), run.figure("itself killed")]
+
+    assert [figure.value for figure in figures] == [beside, 1 - beside]
+    assert [figure.holds for figure in figures] == [beside == 0, True]
+
+
+def test_a_letter_of_poison_of_which_no_worker_says_that_it_ran_is_too_much(run: Run):
+    letter = '{"reason": "poison", "method": "accounts.deposit", "id": "innocent"}\n'
+    (run.folder.dump / "dead_letters.jsonl").write_text(letter)
+
+    assert not run.figure("another's deaths").holds
 
 
 def test_without_an_occasion_there_is_nothing_to_judge(run: Run):

@@ -72,7 +72,7 @@ class Workload:
             (3, self._look),
         ]
         if "poison" not in without:
-            self._kinds += [(0.06, partial(_marked, method)) for method in sorted(DEADLY)]
+            self._kinds += [(0.03, partial(_marked, method)) for method in sorted(DEADLY)]
 
     def draw(self) -> list[Call]:
         """The next call, or several of one method to be issued in one tick."""

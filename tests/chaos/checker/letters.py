@@ -10,7 +10,7 @@ from typing import Any
 from tests.chaos.checker.evidence import Asked, Evidence, Row
 from tests.chaos.checker.findings import Finding
 from tests.chaos.history import METHODS
-from worker.suspects import MAX_ATTEMPTS
+from worker.attempts import MAX_ATTEMPTS
 
 TRIPS = frozenset({"chaos.trip"})
 KILLS = frozenset({"chaos.kill", "chaos.kill_read"})
