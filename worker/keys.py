@@ -7,14 +7,12 @@ so; what families keep sealed (``StrictKeyRing``) is not kept at all then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rpc_client.errors import Reason, Unavailable
-from worker.redaction import takes_secrets
 
 if TYPE_CHECKING:
-    from rpc_client.contract import Method
     from worker.settings import WorkerSettings
 
 CLEAR = b"clear:"
@@ -24,7 +22,7 @@ QUEUE = "queue"
 
 
 class KeysError(Exception):
-    """The keys cannot be used, or there are none and there must be; the worker does not start."""
+    """The keys cannot be used; the worker does not start."""
 
 
 class UnreadableError(Exception):
@@ -123,24 +121,16 @@ def keys_of(settings: WorkerSettings) -> list[str]:
     return keys
 
 
-def worker_keys(settings: WorkerSettings, methods: Iterable[Method[..., Any]]) -> KeyRing:
-    """The keys for what a worker of these methods keeps. KeysError when they take secrets and there is no key."""
-    ring = key_ring(settings)
-    if ring.seals:
-        return ring
-    if secretive := sorted(method.name for method in methods if takes_secrets(method)):
-        raise KeysError(
-            f"secrets are taken by {', '.join(secretive)}, and a dead letter would keep them in the clear:"
-            " set ROWCALL_ENCRYPTION_KEYS; `rowcall keys new` makes a key"
-        )
-    return ring
-
-
 def new_key() -> str:
     """A fresh key, as ``ROWCALL_ENCRYPTION_KEYS`` takes it."""
     from cryptography.fernet import Fernet
 
     return Fernet.generate_key().decode()
+
+
+def row_place(name: str, key: str) -> str:
+    """The place of a family's sealed row: of what ``Family(sealed=…)`` names, under its key."""
+    return f"{name}/{key}"
 
 
 def _bound(data: bytes, place: str) -> bytes:
