@@ -45,6 +45,10 @@ insert into platform.users (id, email) select 'user-' || n, n || '@example.com' 
 insert into platform.balances (user_id, balance) select 'user-' || n, 1000 from generate_series(1, 20000) as n;
 insert into platform.credit_transactions (user_id, amount, balance)
 select 'user-' || n % 100 + 1, 1, n from generate_series(1, 20000) as n;
+insert into platform.user_integrations (user_id, sealed)
+select 'user-' || n, 'sealed-' || n from generate_series(1, 20000) as n;
+insert into platform.user_metadata (user_id, sealed)
+select 'user-' || n, 'sealed-' || n from generate_series(1, 20000) as n;
 insert into platform.blocks (id) select 'block-' || n from generate_series(1, 300) as n;
 insert into platform.graphs (id, version, user_id, name, description, is_active, is_listed)
 select 'graph-' || g, v, 'user-' || g % 1000 + 1, '', '', true, v = 1
@@ -149,7 +153,8 @@ platform.list_graph_executions_of_graph_version platform.list_graph_executions_o
 platform.list_graph_executions_of_preset platform.update_graph_execution_start_time
 platform.update_graph_execution_stats platform.get_node platform.list_graph platform.get_node_execution
 platform.get_latest_node_execution platform.list_node_executions platform.update_node_execution_stats
-platform.lock_node_execution platform.fill_input
+platform.lock_node_execution platform.fill_input platform.lock_user platform.find_user_integrations
+platform.find_user_metadata
 """
 """The statements that need no values but these."""
 VALUES: Mapping[str, Mapping[str, Any]] = {
@@ -193,6 +198,12 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "rowcall.own_ids": {"ids": ["00000000-0000-4000-8000-000000000001"]},
     **DESK,
     "platform.create_user": {"user_id": "new", "email": "new@example.com", "name": None},
+    "platform.keep_user_integrations": {"sealed": "sealed"},
+    "platform.list_user_integrations": {"after": "user-5"},
+    "platform.reseal_user_integrations": {"key": "user-1", "sealed": "new", "old": "sealed-1"},
+    "platform.keep_user_metadata": {"sealed": "sealed"},
+    "platform.list_user_metadata": {"after": "user-5"},
+    "platform.reseal_user_metadata": {"key": "user-1", "sealed": "new", "old": "sealed-1"},
     "platform.spend_credits": {"cost": 1, "metadata": {}},
     "platform.add_credits": {"reason": ""},
     "platform.check_new_execution": {"node_ids": ["node-2-2-0"]},

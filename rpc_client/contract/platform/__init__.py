@@ -22,6 +22,8 @@ from rpc_client.contract.platform.events import (
     NodeExecutionStatsUpdated,
     NodeExecutionStatusChanged,
     UserCreated,
+    UserIntegrationsUpdated,
+    UserMetadataUpdated,
 )
 from rpc_client.contract.platform.executions import (
     BlockInput,
@@ -42,11 +44,24 @@ from rpc_client.contract.platform.graphs import (
     GraphModel,
     Graphs,
 )
+from rpc_client.contract.platform.integrations import (
+    APIKeyCredentials,
+    Credentials,
+    HostScopedCredentials,
+    Integrations,
+    ManagedCredentials,
+    OAuth2Credentials,
+    OAuthState,
+    UserIntegrations,
+    UserMetadata,
+    UserMetadataDTO,
+    UserPasswordCredentials,
+)
 from rpc_client.contract.platform.status import AgentExecutionStatus
 from rpc_client.contract.platform.users import User, Users
 
 
-class Platform(Executions, Graphs, Credits, Users, name="platform"):
+class Platform(Executions, Graphs, Credits, Users, Integrations, name="platform"):
     """Everything an agent platform asks of its database."""
 
 
@@ -79,6 +94,7 @@ EXECUTOR_METHODS: frozenset[Method[..., Any]] = frozenset(
 
 __all__ = [
     "EXECUTOR_METHODS",
+    "APIKeyCredentials",
     "AgentExecutionStatus",
     "AgentNode",
     "AgentNodeLink",
@@ -88,6 +104,7 @@ __all__ = [
     "BlockInput",
     "BlockType",
     "Cents",
+    "Credentials",
     "Credits",
     "CreditsAdded",
     "CreditsSpent",
@@ -105,6 +122,9 @@ __all__ = [
     "GraphListed",
     "GraphModel",
     "Graphs",
+    "HostScopedCredentials",
+    "Integrations",
+    "ManagedCredentials",
     "NodeExecutionChange",
     "NodeExecutionInputAdded",
     "NodeExecutionOutputAdded",
@@ -112,10 +132,18 @@ __all__ = [
     "NodeExecutionStatsUpdated",
     "NodeExecutionStatusChanged",
     "NodeExecutionUpdate",
+    "OAuth2Credentials",
+    "OAuthState",
     "Platform",
     "SyncPlatform",
     "UsageTransactionMetadata",
     "User",
     "UserCreated",
+    "UserIntegrations",
+    "UserIntegrationsUpdated",
+    "UserMetadata",
+    "UserMetadataDTO",
+    "UserMetadataUpdated",
+    "UserPasswordCredentials",
     "Users",
 ]

@@ -10,6 +10,24 @@ class UserCreated(EventData, aggregate="user"):
     """A user became known. What is known of it, only a call tells."""
 
 
+class UserIntegrationsUpdated(EventData, aggregate="user"):
+    """A user's credentials were replaced. What they are, only a call tells."""
+
+    credentials: int
+    """How many there are now."""
+    oauth_states: int
+    """How many agreements are waited for now."""
+
+
+class UserMetadataUpdated(EventData, aggregate="user"):
+    """A user's metadata changed. What it is, only a call tells."""
+
+    integration_credentials: int
+    """How many there are now."""
+    integration_oauth_states: int
+    """How many agreements are waited for now."""
+
+
 class CreditsSpent(EventData, aggregate="credits"):
     """Credits were spent; the aggregate is the user who had them."""
 

@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 from rpc_client.contract import Composed
-from rpc_client.contract.platform import EXECUTOR_METHODS, Executions, Graphs, Platform
+from rpc_client.contract.platform import EXECUTOR_METHODS, Executions, Graphs, Integrations, Platform
 
 PROMISED = {
     "get_graph_execution": "user_id, execution_id, *, include_node_executions=False",
@@ -32,6 +32,11 @@ PROMISED = {
     "spend_credits": "user_id, cost, metadata",
     "add_credits": "user_id, amount, reason",
     "create_user": "user_id, email, name=None",
+    "get_user_integrations": "user_id",
+    "update_user_integrations": "user_id, data",
+    "get_user_metadata": "user_id",
+    "update_user_metadata": "user_id, data",
+    "patch_user_metadata": "user_id, data",
     "create_graph": "graph",
     "list_graph": "graph_id, version",
 }
@@ -46,7 +51,8 @@ def test_names_order_and_defaults_are_the_documents(name):
 
 
 def test_nothing_else_is_promised():
-    promised = {f"platform.{name}" for name in PROMISED} - {"platform.get_node_executions"}
+    composed = {"platform.get_node_executions", "platform.update_user_metadata"}
+    promised = {f"platform.{name}" for name in PROMISED} - composed
 
     assert Platform.methods().keys() == promised
 
@@ -68,3 +74,7 @@ def test_the_manual_says_what_is_raised_and_what_is_emitted(method):
 
 def test_pages_are_walked_by_the_client():
     assert isinstance(Executions.get_node_executions, Composed)
+
+
+def test_no_write_answers_what_its_receipt_may_not_hold():
+    assert isinstance(Integrations.update_user_metadata, Composed)

@@ -6,10 +6,13 @@ from worker.registry import Family
 from worker.services.platform.credits import credits_
 from worker.services.platform.executions import executions
 from worker.services.platform.graphs import graphs
+from worker.services.platform.integrations import SEALED, integrations
 from worker.services.platform.live import channels
 from worker.services.platform.users import users
 from worker.statements import sql_root
 
-family = Family(executions, graphs, credits_, users, sql=sql_root() / "platform", live=channels)
+family = Family(
+    executions, graphs, credits_, users, integrations, sql=sql_root() / "platform", live=channels, sealed=SEALED
+)
 
 __all__ = ["family"]
