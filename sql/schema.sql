@@ -287,6 +287,18 @@ CREATE TABLE platform.subgraphs (
     subgraph_version bigint NOT NULL
 );
 
+CREATE TABLE platform.user_integrations (
+    user_id text NOT NULL,
+    sealed text NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+CREATE TABLE platform.user_metadata (
+    user_id text NOT NULL,
+    sealed text NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
 CREATE TABLE platform.users (
     id text NOT NULL,
     email text NOT NULL,
@@ -447,6 +459,12 @@ ALTER TABLE ONLY platform.nodes
 ALTER TABLE ONLY platform.subgraphs
     ADD CONSTRAINT subgraphs_pkey PRIMARY KEY (graph_id, graph_version, "position");
 
+ALTER TABLE ONLY platform.user_integrations
+    ADD CONSTRAINT user_integrations_pkey PRIMARY KEY (user_id);
+
+ALTER TABLE ONLY platform.user_metadata
+    ADD CONSTRAINT user_metadata_pkey PRIMARY KEY (user_id);
+
 ALTER TABLE ONLY platform.users
     ADD CONSTRAINT users_email_key UNIQUE (email);
 
@@ -575,6 +593,12 @@ ALTER TABLE ONLY platform.subgraphs
 
 ALTER TABLE ONLY platform.subgraphs
     ADD CONSTRAINT subgraphs_subgraph_fkey FOREIGN KEY (subgraph_id, subgraph_version) REFERENCES platform.graphs(id, version);
+
+ALTER TABLE ONLY platform.user_integrations
+    ADD CONSTRAINT user_integrations_user_fkey FOREIGN KEY (user_id) REFERENCES platform.users(id);
+
+ALTER TABLE ONLY platform.user_metadata
+    ADD CONSTRAINT user_metadata_user_fkey FOREIGN KEY (user_id) REFERENCES platform.users(id);
 
 ALTER TABLE ONLY rowcall.dead_letters
     ADD CONSTRAINT dead_letters_parent_fkey FOREIGN KEY (parent) REFERENCES rowcall.dead_letters(number) ON DELETE SET NULL;

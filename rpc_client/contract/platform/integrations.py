@@ -134,8 +134,9 @@ class Integrations(Service, name="platform"):
     """Credentials: sealed at rest, for one user each.
 
     On the wire they are in the clear, since whoever asks needs them: use ``amqps://``. Logs, refusals, events and dead
-    letters never show a secret field. Where no key opens what is kept, it is an error, never an empty answer, and
-    nothing is written over it.
+    letters never show a secret field. Where no key opens what is kept, that is an error, never an empty answer, and
+    nothing is written over it: each of these methods is then Unavailable, with the reason `sealed`; with `no_key` where
+    the worker has no key at all.
     """
 
     @read(raises=[NotFoundError])
@@ -144,8 +145,6 @@ class Integrations(Service, name="platform"):
 
         Raises:
             NotFoundError: there is no such user.
-            Unavailable: ``details["reason"]`` is `no_key` where the worker has no keys, `sealed` where none of them
-                opens what is kept.
 
         Source: spec 0 §3.4.
         """
@@ -159,7 +158,6 @@ class Integrations(Service, name="platform"):
 
         Raises:
             NotFoundError: there is no such user.
-            Unavailable: as of ``get_user_integrations``; nothing changed.
 
         Emits: UserIntegrationsUpdated.
         Source: spec 0 §3.4.
@@ -172,7 +170,6 @@ class Integrations(Service, name="platform"):
 
         Raises:
             NotFoundError: there is no such user.
-            Unavailable: as of ``get_user_integrations``.
 
         Source: spec 0 §3.4.
         """
@@ -198,7 +195,6 @@ class Integrations(Service, name="platform"):
 
         Raises:
             NotFoundError: there is no such user.
-            Unavailable: as of ``get_user_integrations``; nothing changed.
 
         Emits: UserMetadataUpdated, when something was given.
         Source: the changing half of spec 0's ``update_user_metadata``, §3.4.
