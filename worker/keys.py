@@ -1,7 +1,8 @@
 """``KeyRing``: seals what must not be read where it lies, and opens it again.
 
 A sealed text is bound to its place: what was sealed for one row does not open for another. The newest key seals, every
-key opens, so keys are changed by putting a new one in front. Without keys things are kept in the clear, and say so.
+key opens, so keys are changed by putting a new one in front. Without keys dead letters are kept in the clear, and say
+so; what families keep sealed (``StrictKeyRing``) is not kept at all then.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from rpc_client.errors import Reason, Unavailable
 from worker.redaction import takes_secrets
 
 if TYPE_CHECKING:
@@ -76,7 +78,39 @@ class KeyRing:
             return False
 
 
+class StrictKeyRing(KeyRing):
+    """The ring that stories get, as ``keys``, for what is never kept in the clear, nor believed of what lies so.
+
+    Unavailable where there is no key: then the call does not run.
+    """
+
+    def seal(self, data: bytes, *, place: str) -> bytes:
+        if not self.seals:
+            raise no_key("this call")
+        return super().seal(data, place=place)
+
+    def unseal(self, sealed: bytes, *, place: str) -> bytes:
+        if not self.seals:
+            raise no_key("this call")
+        if sealed.startswith(CLEAR):
+            raise UnreadableError("it is not sealed")
+        return super().unseal(sealed, place=place)
+
+
+def no_key(what: str) -> Unavailable:
+    """The answer to what needs a key where there is none."""
+    return Unavailable(
+        f"{what} needs a key, and this worker has none: set ROWCALL_ENCRYPTION_KEYS; `rowcall keys new` makes one",
+        {"reason": Reason.NO_KEY},
+    )
+
+
 def key_ring(settings: WorkerSettings) -> KeyRing:
+    """The keys of ``ROWCALL_ENCRYPTION_KEYS`` as a ring. KeysError as ``keys_of``."""
+    return KeyRing(keys_of(settings))
+
+
+def keys_of(settings: WorkerSettings) -> list[str]:
     """The keys of ``ROWCALL_ENCRYPTION_KEYS``. KeysError, which says which is none, but never what it is."""
     keys = [key.strip() for key in settings.encryption_keys.get_secret_value().split(",") if key.strip()]
     for n, key in enumerate(keys, 1):
@@ -86,7 +120,7 @@ def key_ring(settings: WorkerSettings) -> KeyRing:
             raise KeysError(
                 f"ROWCALL_ENCRYPTION_KEYS: place {n} of {len(keys)} holds no key; `rowcall keys new` makes one"
             ) from None
-    return KeyRing(keys)
+    return keys
 
 
 def worker_keys(settings: WorkerSettings, methods: Iterable[Method[..., Any]]) -> KeyRing:

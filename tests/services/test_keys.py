@@ -12,12 +12,13 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from rpc_client.errors import Unavailable
 from tests.acceptance.test_cli import Rowcall
 from tests.services.test_store import AT, LETTER
 from worker.database import Database
 from worker.desk.rotation import Rotated, rotate
 from worker.desk.store import KeptLetter, keep
-from worker.keys import KeyRing, KeysError, UnreadableError, key_ring, new_key
+from worker.keys import KeyRing, KeysError, StrictKeyRing, UnreadableError, key_ring, new_key
 from worker.served import Served
 from worker.settings import WorkerSettings
 
@@ -39,6 +40,18 @@ def test_what_was_kept_in_the_clear_is_read_with_or_without_keys_and_sealed_when
     assert clear.startswith(b"clear:")
     assert KeyRing([]).unseal(clear, place="queue") == KeyRing([NEW]).unseal(clear, place="queue") == b"call"
     assert b"call" not in KeyRing([NEW]).renewed(clear, place="queue")
+
+
+def test_what_families_keep_is_neither_sealed_without_a_key_nor_believed_in_the_clear():
+    clear, sealed = KeyRing([]).seal(b"forged", place="place/1"), StrictKeyRing([OLD]).seal(b"mine", place="place/1")
+
+    assert StrictKeyRing([NEW, OLD]).unseal(sealed, place="place/1") == b"mine"
+    with pytest.raises(UnreadableError):
+        StrictKeyRing([NEW]).unseal(clear, place="place/1")
+    for use, data in [(StrictKeyRing([]).seal, b"mine"), (StrictKeyRing([]).unseal, sealed)]:
+        with pytest.raises(Unavailable, match="set ROWCALL_ENCRYPTION_KEYS") as told:
+            use(data, place="place/1")
+        assert told.value.details == {"reason": "no_key"}
 
 
 @pytest.mark.parametrize(
