@@ -7,6 +7,7 @@ so; what families keep sealed (``StrictKeyRing``) is not kept at all then.
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,7 @@ class KeyRing:
         # Imported here: a process without keys needs no cryptography in its memory.
         from cryptography.fernet import Fernet, MultiFernet
 
+        self._keys = tuple(keys)
         self._ring = MultiFernet([Fernet(key) for key in keys]) if keys else None
         self._newest = Fernet(keys[0]) if keys else None
 
@@ -68,6 +70,15 @@ class KeyRing:
         """The same, sealed with the newest key; as it is, where it is that already. UnreadableError as ``unseal``."""
         data = self.unseal(sealed, place=place)
         return sealed if self._is_newest(sealed) else self.seal(data, place=place)
+
+    def derived(self, purpose: str) -> tuple[str, ...]:
+        """A key for this purpose made of each of these, the newest first. No other purpose's is alike."""
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+        info = f"rowcall {purpose}".encode()
+        made = [HKDF(SHA256(), 32, salt=None, info=info).derive(urlsafe_b64decode(key)) for key in self._keys]
+        return tuple(urlsafe_b64encode(key).decode() for key in made)
 
     def _is_newest(self, sealed: bytes) -> bool:
         from cryptography.fernet import InvalidToken
