@@ -279,6 +279,16 @@ ALTER TABLE platform.node_outputs ALTER COLUMN number ADD GENERATED ALWAYS AS ID
     CACHE 1
 );
 
+CREATE TABLE platform.notification_preferences (
+    user_id text NOT NULL,
+    system boolean NOT NULL,
+    review boolean NOT NULL,
+    execution boolean NOT NULL,
+    marketing boolean NOT NULL,
+    daily_limit bigint NOT NULL,
+    CONSTRAINT notification_preferences_daily_limit_not_negative CHECK ((daily_limit >= 0))
+);
+
 CREATE TABLE platform.subgraphs (
     graph_id text NOT NULL,
     graph_version bigint NOT NULL,
@@ -291,7 +301,8 @@ CREATE TABLE platform.users (
     id text NOT NULL,
     email text NOT NULL,
     name text,
-    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    email_verified boolean DEFAULT true NOT NULL
 );
 
 CREATE TABLE rowcall.attempts (
@@ -444,6 +455,9 @@ ALTER TABLE ONLY platform.nodes
 ALTER TABLE ONLY platform.nodes
     ADD CONSTRAINT nodes_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY platform.notification_preferences
+    ADD CONSTRAINT notification_preferences_pkey PRIMARY KEY (user_id);
+
 ALTER TABLE ONLY platform.subgraphs
     ADD CONSTRAINT subgraphs_pkey PRIMARY KEY (graph_id, graph_version, "position");
 
@@ -478,6 +492,8 @@ ALTER TABLE ONLY rowcall.relay
     ADD CONSTRAINT relay_pkey PRIMARY KEY (only_row);
 
 CREATE INDEX credit_transactions_user_id_number_idx ON platform.credit_transactions USING btree (user_id, number);
+
+CREATE INDEX graph_executions_created_at_id_idx ON platform.graph_executions USING btree (created_at, id) INCLUDE (user_id);
 
 CREATE INDEX graph_executions_graph_idx ON platform.graph_executions USING btree (user_id, graph_id, created_at, id);
 
@@ -569,6 +585,9 @@ ALTER TABLE ONLY platform.nodes
 
 ALTER TABLE ONLY platform.nodes
     ADD CONSTRAINT nodes_graph_fkey FOREIGN KEY (graph_id, graph_version) REFERENCES platform.graphs(id, version);
+
+ALTER TABLE ONLY platform.notification_preferences
+    ADD CONSTRAINT notification_preferences_user_fkey FOREIGN KEY (user_id) REFERENCES platform.users(id);
 
 ALTER TABLE ONLY platform.subgraphs
     ADD CONSTRAINT subgraphs_graph_fkey FOREIGN KEY (graph_id, graph_version) REFERENCES platform.graphs(id, version);

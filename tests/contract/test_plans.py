@@ -45,6 +45,8 @@ insert into platform.users (id, email) select 'user-' || n, n || '@example.com' 
 insert into platform.balances (user_id, balance) select 'user-' || n, 1000 from generate_series(1, 20000) as n;
 insert into platform.credit_transactions (user_id, amount, balance)
 select 'user-' || n % 100 + 1, 1, n from generate_series(1, 20000) as n;
+insert into platform.notification_preferences (user_id, system, review, execution, marketing, daily_limit)
+select 'user-' || n, true, true, true, false, 3 from generate_series(1, 20000) as n;
 insert into platform.blocks (id) select 'block-' || n from generate_series(1, 300) as n;
 insert into platform.graphs (id, version, user_id, name, description, is_active, is_listed)
 select 'graph-' || g, v, 'user-' || g % 1000 + 1, '', '', true, v = 1
@@ -143,7 +145,9 @@ A_LINK = {"source_id": "node-2-2-0", "source_name": "x", "sink_id": "node-2-2-1"
 AS_USUAL = """
 accounts.get_account accounts.list_entries accounts.deposit accounts.withdraw rowcall.list_partitions
 rowcall.find_oldest_held rowcall.probe rowcall.begin_generation rowcall.find_lag rowcall.find_oldest_transaction
-platform.user_exists platform.get_credits platform.get_graph_execution_meta platform.find_graph_execution
+platform.user_exists platform.get_user_email_by_id platform.get_user_email_verification
+platform.get_user_notification_preference platform.get_credits
+platform.get_graph_execution_meta platform.find_graph_execution
 platform.list_graph_executions platform.list_graph_executions_of_graph
 platform.list_graph_executions_of_graph_version platform.list_graph_executions_of_version
 platform.list_graph_executions_of_preset platform.update_graph_execution_start_time

@@ -42,8 +42,9 @@ from rpc_client.contract.platform.graphs import (
     GraphModel,
     Graphs,
 )
+from rpc_client.contract.platform.notifications import NotificationType
 from rpc_client.contract.platform.status import AgentExecutionStatus
-from rpc_client.contract.platform.users import User, Users
+from rpc_client.contract.platform.users import NotificationPreference, User, UserEmailVerification, Users
 
 
 class Platform(Executions, Graphs, Credits, Users, name="platform"):
@@ -112,10 +113,13 @@ __all__ = [
     "NodeExecutionStatsUpdated",
     "NodeExecutionStatusChanged",
     "NodeExecutionUpdate",
+    "NotificationPreference",
+    "NotificationType",
     "Platform",
     "SyncPlatform",
     "UsageTransactionMetadata",
     "User",
     "UserCreated",
+    "UserEmailVerification",
     "Users",
 ]

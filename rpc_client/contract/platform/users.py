@@ -1,4 +1,4 @@
-"""Who owns graphs, executions and credits."""
+"""Who owns graphs, executions and credits, and how they want to be told of things."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from rpc_client.contract._method import Service, write
+from rpc_client.contract._method import Service, read, write
 from rpc_client.contract._record import Record, Timestamp
 from rpc_client.contract.platform.events import UserCreated
-from rpc_client.errors import Conflict
+from rpc_client.contract.platform.notifications import NotificationType
+from rpc_client.errors import Conflict, NotFoundError
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]
 """An id of anything: opaque text, made by whoever made the thing."""
@@ -23,6 +24,29 @@ class User(Record):
     email: str
     name: str | None = None
     created_at: Timestamp
+
+
+class UserEmailVerification(Record):
+    """A user's address, and whether it is known to be theirs."""
+
+    user_id: str
+    email: str
+    verified: bool
+
+
+class NotificationPreference(Record):
+    """What a user wants to be told of, and how often."""
+
+    user_id: str
+    email: str
+    preferences: dict[NotificationType, bool]
+    """One for every type."""
+    daily_limit: int
+    """E-mails a day; 0: none at all."""
+    emails_sent_today: int
+    """Always 0: no method here sends e-mails, so none counts them."""
+    last_reset_date: Timestamp
+    """When the count would have begun anew: the last midnight, UTC."""
 
 
 class Users(Service, name="platform"):
@@ -42,5 +66,40 @@ class Users(Service, name="platform"):
 
         Emits: UserCreated.
         Source: needed to stand alone; spec 0 takes users as given.
+        """
+        ...
+
+    @read
+    async def get_user_email_by_id(self, user_id: Id) -> str | None:
+        """A user's address; None for an unknown user.
+
+        Source: spec 0 §3.5.
+        """
+        ...
+
+    @read(raises=[NotFoundError])
+    async def get_user_email_verification(self, user_id: Id) -> UserEmailVerification:
+        """A user's address, and whether it is known to be theirs.
+
+        Every user's is, as in the original, until whoever checks addresses writes otherwise into
+        ``platform.users.email_verified``.
+
+        Raises:
+            NotFoundError: there is no such user.
+
+        Source: spec 0 §3.5.
+        """
+        ...
+
+    @read(raises=[NotFoundError])
+    async def get_user_notification_preference(self, user_id: Id) -> NotificationPreference:
+        """What a user wants to be told of; who never said is told of everything, in at most 3 e-mails a day.
+
+        That default is answered, not stored. What was stored is answered as it stands, a refusal and a limit of 0 too.
+
+        Raises:
+            NotFoundError: there is no such user.
+
+        Source: spec 0 §3.5.
         """
         ...
