@@ -64,3 +64,25 @@ select
 from platform.users as u
 left join platform.notification_preferences as p on u.id = p.user_id
 where u.id = :user_id;
+
+-- name: find_unsubscribe_permit
+-- What a token for this user is to say; nothing where there is no such user.
+select
+    id as user_id,
+    clock_timestamp() + make_interval(days => :days) as until
+from platform.users
+where id = :user_id;
+
+-- name: unsubscribe_permit_holds
+-- Whether what a token says is so, by the same clock that it was made by.
+select count(*) = 1 as it_does
+from platform.users
+where id = :user_id and clock_timestamp() < :until::timestamptz;
+
+-- name: unsubscribe
+-- A user who wants nothing; no row is touched where that is so already.
+insert into platform.notification_preferences as p (user_id, system, review, execution, marketing, daily_limit)
+values (:user_id, false, false, false, false, 0)
+on conflict (user_id) do update
+    set system = false, review = false, execution = false, marketing = false, daily_limit = 0
+    where p.system or p.review or p.execution or p.marketing or p.daily_limit > 0;

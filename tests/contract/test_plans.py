@@ -146,7 +146,7 @@ AS_USUAL = """
 accounts.get_account accounts.list_entries accounts.deposit accounts.withdraw rowcall.list_partitions
 rowcall.find_oldest_held rowcall.probe rowcall.begin_generation rowcall.find_lag rowcall.find_oldest_transaction
 platform.user_exists platform.get_user_email_by_id platform.get_user_email_verification
-platform.get_user_notification_preference platform.get_credits
+platform.get_user_notification_preference platform.unsubscribe platform.get_credits
 platform.get_graph_execution_meta platform.find_graph_execution
 platform.list_graph_executions platform.list_graph_executions_of_graph
 platform.list_graph_executions_of_graph_version platform.list_graph_executions_of_version
@@ -197,6 +197,8 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "rowcall.own_ids": {"ids": ["00000000-0000-4000-8000-000000000001"]},
     **DESK,
     "platform.create_user": {"user_id": "new", "email": "new@example.com", "name": None},
+    "platform.find_unsubscribe_permit": {"days": 90},
+    "platform.unsubscribe_permit_holds": {"until": "2030-01-01Z"},
     "platform.spend_credits": {"cost": 1, "metadata": {}},
     "platform.add_credits": {"reason": ""},
     "platform.check_new_execution": {"node_ids": ["node-2-2-0"]},

@@ -22,6 +22,7 @@ from rpc_client.contract.platform.events import (
     NodeExecutionStatsUpdated,
     NodeExecutionStatusChanged,
     UserCreated,
+    UserUnsubscribed,
 )
 from rpc_client.contract.platform.executions import (
     BlockInput,
@@ -121,5 +122,6 @@ __all__ = [
     "User",
     "UserCreated",
     "UserEmailVerification",
+    "UserUnsubscribed",
     "Users",
 ]

@@ -10,6 +10,10 @@ class UserCreated(EventData, aggregate="user"):
     """A user became known. What is known of it, only a call tells."""
 
 
+class UserUnsubscribed(EventData, aggregate="user"):
+    """A user wants no notification of any type any more."""
+
+
 class CreditsSpent(EventData, aggregate="credits"):
     """Credits were spent; the aggregate is the user who had them."""
 

@@ -8,13 +8,15 @@ from pydantic import Field
 
 from rpc_client.contract._method import Service, read, write
 from rpc_client.contract._record import Record, Timestamp
-from rpc_client.contract.platform.events import UserCreated
+from rpc_client.contract.platform.events import UserCreated, UserUnsubscribed
 from rpc_client.contract.platform.notifications import NotificationType
-from rpc_client.errors import Conflict, NotFoundError
+from rpc_client.errors import AuthorizationError, Conflict, NotFoundError
 
 Id = Annotated[str, Field(min_length=1, max_length=200)]
 """An id of anything: opaque text, made by whoever made the thing."""
 Email = Annotated[str, Field(max_length=320, pattern=r"^[^@\s]+@[^@\s]+$")]
+UNSUBSCRIBE_DAYS = 90
+"""So long a token unsubscribes."""
 
 
 class User(Record):
@@ -101,5 +103,40 @@ class Users(Service, name="platform"):
             NotFoundError: there is no such user.
 
         Source: spec 0 §3.5.
+        """
+        ...
+
+    @read(raises=[NotFoundError])
+    async def create_unsubscribe_token(self, user_id: Id) -> str:
+        """A token for a link in an e-mail to this user: whoever brings it back unsubscribes them, and can do no more.
+
+        It is good for 90 days, as often as it is brought, and as long as the key it was made with is one of the
+        workers' ``ROWCALL_ENCRYPTION_KEYS``; without any, this is Unavailable.
+
+        Returns:
+            At most 2 000 letters, digits, ``-`` and ``_``.
+
+        Raises:
+            NotFoundError: there is no such user.
+
+        Source: needed to stand alone; the original has it beside its service.
+        """
+        ...
+
+    @write(raises=[AuthorizationError], emits=[UserUnsubscribed])
+    async def unsubscribe_by_token(self, token: Annotated[str, Field(max_length=2000)]) -> NotificationPreference:
+        """Tell the user whom this token names of nothing any more: every preference false, the daily limit 0.
+
+        Without ``ROWCALL_ENCRYPTION_KEYS`` no worker can read it, and this is Unavailable.
+
+        Returns:
+            What the user wants now.
+
+        Raises:
+            AuthorizationError: it is not a token of ``create_unsubscribe_token``, or is one no longer. Which of them,
+                and of which user, is not told.
+
+        Emits: UserUnsubscribed, unless nothing was wanted before.
+        Source: needed to stand alone; the original has it beside its service.
         """
         ...

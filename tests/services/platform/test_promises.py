@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 from rpc_client.contract import Composed
-from rpc_client.contract.platform import EXECUTOR_METHODS, Graphs, Platform
+from rpc_client.contract.platform import EXECUTOR_METHODS, Graphs, Platform, Users
 
 PROMISED = {
     "get_graph_execution": "user_id, execution_id, *, include_node_executions=False",
@@ -35,6 +35,8 @@ PROMISED = {
     "get_user_email_by_id": "user_id",
     "get_user_email_verification": "user_id",
     "get_user_notification_preference": "user_id",
+    "create_unsubscribe_token": "user_id",
+    "unsubscribe_by_token": "token",
     "create_graph": "graph",
     "list_graph": "graph_id, version",
 }
@@ -58,7 +60,7 @@ def test_nothing_else_is_promised():
 def test_the_methods_without_a_user_are_listed_as_executor_methods():
     without = {method for method in Platform.methods().values() if "user_id" not in method.parameters}
 
-    assert without - {Graphs.create_graph} == EXECUTOR_METHODS
+    assert without - {Graphs.create_graph, Users.unsubscribe_by_token} == EXECUTOR_METHODS
 
 
 @pytest.mark.parametrize("method", Platform.methods().values(), ids=str)
