@@ -86,3 +86,34 @@ values (:user_id, false, false, false, false, 0)
 on conflict (user_id) do update
     set system = false, review = false, execution = false, marketing = false, daily_limit = 0
     where p.system or p.review or p.execution or p.marketing or p.daily_limit > 0;
+
+-- name: find_active_user_ids
+-- The users of the next runs in this time, and where to go on: nowhere if there were fewer runs than were asked for.
+with
+page as (
+    select
+        created_at, id, user_id
+    from platform.graph_executions
+    where
+        (created_at, id) > (:after::timestamptz, :after_id::text)
+        and created_at <= :end_time::timestamptz
+    order by created_at, id
+    limit :limit
+),
+
+next_page as (
+    select
+        created_at, id
+    from page
+    order by created_at, id
+    offset :limit - 1
+)
+
+select
+    array(
+        select distinct p.user_id collate "C" as user_id
+        from page as p
+        order by user_id
+    ) as user_ids,
+    (select n.created_at from next_page as n) as last_at,
+    (select n.id from next_page as n) as last_id;

@@ -199,6 +199,7 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "platform.create_user": {"user_id": "new", "email": "new@example.com", "name": None},
     "platform.find_unsubscribe_permit": {"days": 90},
     "platform.unsubscribe_permit_holds": {"until": "2030-01-01Z"},
+    "platform.find_active_user_ids": {"after": "2025-12-25Z", "after_id": "", "end_time": "2026-01-01Z"},
     "platform.spend_credits": {"cost": 1, "metadata": {}},
     "platform.add_credits": {"reason": ""},
     "platform.check_new_execution": {"node_ids": ["node-2-2-0"]},

@@ -75,6 +75,7 @@ EXECUTOR_METHODS: frozenset[Method[..., Any]] = frozenset(
         Graphs.list_graph,
         Graphs.get_node,
         Graphs.get_connected_output_nodes,
+        Users.get_active_user_ids_page,
     }
 )
 """The methods that take no user: who may call them sees and changes everybody's runs. For executors and operators."""

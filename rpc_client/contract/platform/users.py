@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from rpc_client.contract._composed import composed
 from rpc_client.contract._method import Service, read, write
 from rpc_client.contract._record import Record, Timestamp
 from rpc_client.contract.platform.events import UserCreated, UserUnsubscribed
@@ -17,6 +18,8 @@ Id = Annotated[str, Field(min_length=1, max_length=200)]
 Email = Annotated[str, Field(max_length=320, pattern=r"^[^@\s]+@[^@\s]+$")]
 UNSUBSCRIBE_DAYS = 90
 """So long a token unsubscribes."""
+RUNS_AT_ONCE = 10_000
+"""So many runs are looked through for one page of active users, at most."""
 
 
 class User(Record):
@@ -138,5 +141,49 @@ class Users(Service, name="platform"):
 
         Emits: UserUnsubscribed, unless nothing was wanted before.
         Source: needed to stand alone; the original has it beside its service.
+        """
+        ...
+
+    @composed
+    async def get_active_user_ids_in_timerange(self, start_time: Timestamp, end_time: Timestamp) -> list[str]:
+        """Everybody with a run of a graph that was created in this time, both ends included; read page by page.
+
+        Args:
+            end_time: the start or later; one before the start is InvalidRequest, not a time in which nobody was active.
+
+        Returns:
+            Each user once, in the order of the ids.
+
+        Source: spec 0 §3.5.
+        """
+        found: set[str] = set()
+        cursor: str | None = None
+        while True:
+            ids, cursor = await self.get_active_user_ids_page(start_time, end_time, limit=RUNS_AT_ONCE, cursor=cursor)
+            found.update(ids)
+            if cursor is None:
+                return sorted(found)
+
+    @read
+    async def get_active_user_ids_page(
+        self,
+        start_time: Timestamp,
+        end_time: Timestamp,
+        *,
+        limit: Annotated[int, Field(ge=1, le=RUNS_AT_ONCE)] = 1000,
+        cursor: Annotated[str, Field(max_length=1000)] | None = None,
+    ) -> tuple[list[str], str | None]:
+        """The users of the next runs that were created in this time, both ends included.
+
+        Args:
+            end_time: the start or later.
+            limit: how many runs are looked through, the oldest first.
+            cursor: what the page before gave as next, with the same times.
+
+        Returns:
+            Each user of these runs once, in the order of the ids; a later page may name them again. And the cursor of
+            the next page, or None when this was the last.
+
+        Source: spec 0 §3.5, in pages.
         """
         ...

@@ -37,10 +37,12 @@ PROMISED = {
     "get_user_notification_preference": "user_id",
     "create_unsubscribe_token": "user_id",
     "unsubscribe_by_token": "token",
+    "get_active_user_ids_in_timerange": "start_time, end_time",
+    "get_active_user_ids_page": "start_time, end_time, *, limit=1000, cursor=None",
     "create_graph": "graph",
     "list_graph": "graph_id, version",
 }
-COMPOSED = {"get_node_executions"}
+COMPOSED = {"get_node_executions", "get_active_user_ids_in_timerange"}
 
 
 @pytest.mark.parametrize("name", PROMISED)

@@ -1,15 +1,18 @@
-"""Users: most methods are one statement; these stories end notifications by token."""
+"""Users: most methods are one statement; these stories end notifications by token, and tell who was active."""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 from pydantic import ValidationError
 
 from rpc_client.contract import Record, Timestamp
 from rpc_client.contract.platform import NotificationPreference, Users, UserUnsubscribed
 from rpc_client.contract.platform.users import UNSUBSCRIBE_DAYS
-from rpc_client.errors import AuthorizationError, NotFoundError
+from rpc_client.errors import AuthorizationError, InvalidRequest, NotFoundError, Reason
 from worker.database import Session, Transaction
 from worker.registry import Registry
+from worker.services.platform.cursors import read_cursor, write_cursor
 from worker.tokens import ForgedError, Tokens
 
 users = Registry(Users)
@@ -28,6 +31,14 @@ class Permit(Record):
 
     user_id: str
     until: Timestamp
+
+
+class ActiveUsers(Record):
+    """The users of some runs, and the last of these runs if there may be more."""
+
+    user_ids: list[str]
+    last_at: Timestamp | None
+    last_id: str | None
 
 
 @users.implements(Users.create_unsubscribe_token)
@@ -56,3 +67,20 @@ def _read(tokens: Tokens, token: str) -> Permit | None:
         return Permit.model_validate_json(tokens.read(token))
     except (ForgedError, ValidationError):
         return None
+
+
+@users.implements(Users.get_active_user_ids_page)
+async def get_active_user_ids_page(
+    db: Session, start_time: datetime, end_time: datetime, *, limit: int = 1000, cursor: str | None = None
+) -> tuple[list[str], str | None]:
+    """Go through the runs in the order of their creation, from where the page before ended."""
+    if end_time < start_time:
+        message = f"end_time {end_time.isoformat()} is before start_time {start_time.isoformat()}"
+        raise InvalidRequest(message, {"reason": Reason.INVALID_ARGUMENT, "argument": "end_time"})
+    first = start_time, ""
+    after, after_id = first if cursor is None else max(first, read_cursor(cursor, "get_active_user_ids_page"))
+    found = await db.one(
+        ActiveUsers, "platform.find_active_user_ids", after=after, after_id=after_id, end_time=end_time, limit=limit
+    )
+    last = None if found.last_at is None or found.last_id is None else write_cursor(found.last_at, found.last_id)
+    return found.user_ids, last
