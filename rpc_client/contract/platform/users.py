@@ -9,6 +9,7 @@ from pydantic import Field
 from rpc_client.contract._composed import composed
 from rpc_client.contract._method import Service, read, write
 from rpc_client.contract._record import Record, Timestamp
+from rpc_client.contract._secret import Secret
 from rpc_client.contract.platform.events import UserCreated, UserUnsubscribed
 from rpc_client.contract.platform.notifications import NotificationType
 from rpc_client.errors import AuthorizationError, Conflict, NotFoundError
@@ -127,7 +128,9 @@ class Users(Service, name="platform"):
         ...
 
     @write(raises=[AuthorizationError], emits=[UserUnsubscribed])
-    async def unsubscribe_by_token(self, token: Annotated[str, Field(max_length=2000)]) -> NotificationPreference:
+    async def unsubscribe_by_token(
+        self, token: Annotated[str, Secret(), Field(max_length=2000)]
+    ) -> NotificationPreference:
         """Tell the user whom this token names of nothing any more: every preference false, the daily limit 0.
 
         Without ``ROWCALL_ENCRYPTION_KEYS`` no worker can read it, and this is Unavailable.
