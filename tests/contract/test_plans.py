@@ -149,7 +149,7 @@ platform.list_graph_executions_of_graph_version platform.list_graph_executions_o
 platform.list_graph_executions_of_preset platform.update_graph_execution_start_time
 platform.update_graph_execution_stats platform.get_node platform.list_graph platform.get_node_execution
 platform.get_latest_node_execution platform.list_node_executions platform.update_node_execution_stats
-platform.lock_node_execution platform.fill_input
+platform.lock_node_execution platform.fill_input platform.get_graph_metadata
 """
 """The statements that need no values but these."""
 VALUES: Mapping[str, Mapping[str, Any]] = {

@@ -39,6 +39,7 @@ from rpc_client.contract.platform.graphs import (
     BaseGraph,
     Block,
     BlockType,
+    GraphMetadata,
     GraphModel,
     Graphs,
 )
@@ -103,6 +104,7 @@ __all__ = [
     "GraphExecutionStatusChanged",
     "GraphExecutionWithNodes",
     "GraphListed",
+    "GraphMetadata",
     "GraphModel",
     "Graphs",
     "NodeExecutionChange",

@@ -28,6 +28,7 @@ PROMISED = {
     "get_node": "node_id",
     "get_graph": "graph_id, version=None, user_id=None, for_export=False, include_subgraphs=False",
     "get_connected_output_nodes": "node_id, output_name",
+    "get_graph_metadata": "graph_id, user_id",
     "get_credits": "user_id",
     "spend_credits": "user_id, cost, metadata",
     "add_credits": "user_id, amount, reason",
