@@ -279,6 +279,31 @@ ALTER TABLE platform.node_outputs ALTER COLUMN number ADD GENERATED ALWAYS AS ID
     CACHE 1
 );
 
+CREATE TABLE platform.notification_batches (
+    user_id text NOT NULL,
+    type text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT notification_batches_type_known CHECK ((type = ANY (ARRAY['SYSTEM'::text, 'REVIEW'::text, 'EXECUTION'::text, 'MARKETING'::text])))
+);
+
+CREATE TABLE platform.notifications (
+    number bigint NOT NULL,
+    user_id text NOT NULL,
+    type text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    data jsonb NOT NULL
+);
+
+ALTER TABLE platform.notifications ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME platform.notifications_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE platform.subgraphs (
     graph_id text NOT NULL,
     graph_version bigint NOT NULL,
@@ -444,6 +469,12 @@ ALTER TABLE ONLY platform.nodes
 ALTER TABLE ONLY platform.nodes
     ADD CONSTRAINT nodes_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY platform.notification_batches
+    ADD CONSTRAINT notification_batches_pkey PRIMARY KEY (user_id, type);
+
+ALTER TABLE ONLY platform.notifications
+    ADD CONSTRAINT notifications_pkey PRIMARY KEY (user_id, type, number);
+
 ALTER TABLE ONLY platform.subgraphs
     ADD CONSTRAINT subgraphs_pkey PRIMARY KEY (graph_id, graph_version, "position");
 
@@ -502,6 +533,8 @@ CREATE INDEX node_executions_graph_exec_id_node_id_status_number_idx ON platform
 CREATE INDEX node_executions_graph_exec_id_number_idx ON platform.node_executions USING btree (graph_exec_id, number);
 
 CREATE INDEX node_outputs_node_exec_id_number_idx ON platform.node_outputs USING btree (node_exec_id, number);
+
+CREATE INDEX notification_batches_type_user_id_idx ON platform.notification_batches USING btree (type, user_id);
 
 CREATE INDEX attempts_at_idx ON rowcall.attempts USING btree (at);
 
@@ -569,6 +602,12 @@ ALTER TABLE ONLY platform.nodes
 
 ALTER TABLE ONLY platform.nodes
     ADD CONSTRAINT nodes_graph_fkey FOREIGN KEY (graph_id, graph_version) REFERENCES platform.graphs(id, version);
+
+ALTER TABLE ONLY platform.notification_batches
+    ADD CONSTRAINT notification_batches_user_fkey FOREIGN KEY (user_id) REFERENCES platform.users(id);
+
+ALTER TABLE ONLY platform.notifications
+    ADD CONSTRAINT notifications_batch_fkey FOREIGN KEY (user_id, type) REFERENCES platform.notification_batches(user_id, type) ON DELETE CASCADE;
 
 ALTER TABLE ONLY platform.subgraphs
     ADD CONSTRAINT subgraphs_graph_fkey FOREIGN KEY (graph_id, graph_version) REFERENCES platform.graphs(id, version);

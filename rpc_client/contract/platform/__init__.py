@@ -21,6 +21,8 @@ from rpc_client.contract.platform.events import (
     NodeExecutionOutputAdded,
     NodeExecutionStatsUpdated,
     NodeExecutionStatusChanged,
+    NotificationAdded,
+    NotificationBatchEmptied,
     UserCreated,
 )
 from rpc_client.contract.platform.executions import (
@@ -43,11 +45,13 @@ from rpc_client.contract.platform.graphs import (
     GraphModel,
     Graphs,
 )
+from rpc_client.contract.platform.notification_type import NotificationType
+from rpc_client.contract.platform.notifications import NotificationEvent, Notifications, UserNotificationBatchDTO
 from rpc_client.contract.platform.status import AgentExecutionStatus
 from rpc_client.contract.platform.users import User, Users
 
 
-class Platform(Executions, Graphs, Credits, Users, name="platform"):
+class Platform(Executions, Graphs, Credits, Users, Notifications, name="platform"):
     """Everything an agent platform asks of its database."""
 
 
@@ -74,6 +78,7 @@ EXECUTOR_METHODS: frozenset[Method[..., Any]] = frozenset(
         Graphs.list_graph,
         Graphs.get_node,
         Graphs.get_connected_output_nodes,
+        Notifications.get_all_batches_by_type_page,
     }
 )
 """The methods that take no user: who may call them sees and changes everybody's runs. For executors and operators."""
@@ -114,10 +119,16 @@ __all__ = [
     "NodeExecutionStatsUpdated",
     "NodeExecutionStatusChanged",
     "NodeExecutionUpdate",
+    "NotificationAdded",
+    "NotificationBatchEmptied",
+    "NotificationEvent",
+    "NotificationType",
+    "Notifications",
     "Platform",
     "SyncPlatform",
     "UsageTransactionMetadata",
     "User",
     "UserCreated",
+    "UserNotificationBatchDTO",
     "Users",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rpc_client.contract._event import EventData
+from rpc_client.contract.platform.notification_type import NotificationType
 from rpc_client.contract.platform.status import AgentExecutionStatus
 
 
@@ -112,3 +113,15 @@ class NodeExecutionOutputAdded(EventData, aggregate="node_execution"):
     graph_exec_id: str
     node_id: str
     output_name: str
+
+
+class NotificationAdded(EventData, aggregate="notification_batch"):
+    """A notification waits to be sent; the aggregate is the user it is for."""
+
+    type: NotificationType
+
+
+class NotificationBatchEmptied(EventData, aggregate="notification_batch"):
+    """The notifications of a type wait no more; the aggregate is the user they were for."""
+
+    type: NotificationType

@@ -7,7 +7,7 @@ import inspect
 import pytest
 
 from rpc_client.contract import Composed
-from rpc_client.contract.platform import EXECUTOR_METHODS, Executions, Graphs, Platform
+from rpc_client.contract.platform import EXECUTOR_METHODS, Graphs, Platform
 
 PROMISED = {
     "get_graph_execution": "user_id, execution_id, *, include_node_executions=False",
@@ -32,10 +32,18 @@ PROMISED = {
     "get_credits": "user_id",
     "spend_credits": "user_id, cost, metadata",
     "add_credits": "user_id, amount, reason",
+    "create_or_add_to_user_notification_batch": "user_id, notification_type, notification_data",
+    "empty_user_notification_batch": "user_id, notification_type",
+    "get_all_batches_by_type": "notification_type",
+    "get_all_batches_by_type_page": "notification_type, *, limit=500, cursor=None",
+    "get_user_notification_batch": "user_id, notification_type",
+    "get_user_notifications_page": "user_id, notification_type, *, limit=500, cursor=None",
+    "get_user_notification_oldest_message_in_batch": "user_id, notification_type",
     "create_user": "user_id, email, name=None",
     "create_graph": "graph",
     "list_graph": "graph_id, version",
 }
+COMPOSED = {"get_node_executions", "get_all_batches_by_type"}
 
 
 @pytest.mark.parametrize("name", PROMISED)
@@ -47,9 +55,7 @@ def test_names_order_and_defaults_are_the_documents(name):
 
 
 def test_nothing_else_is_promised():
-    promised = {f"platform.{name}" for name in PROMISED} - {"platform.get_node_executions"}
-
-    assert Platform.methods().keys() == promised
+    assert Platform.methods().keys() == {f"platform.{name}" for name in PROMISED.keys() - COMPOSED}
 
 
 def test_the_methods_without_a_user_are_listed_as_executor_methods():
@@ -67,5 +73,6 @@ def test_the_manual_says_what_is_raised_and_what_is_emitted(method):
     assert ("Emits: " in manual) == (method.lane == "write")
 
 
-def test_pages_are_walked_by_the_client():
-    assert isinstance(Executions.get_node_executions, Composed)
+@pytest.mark.parametrize("name", sorted(COMPOSED))
+def test_pages_are_walked_by_the_client(name):
+    assert isinstance(getattr(Platform, name), Composed)

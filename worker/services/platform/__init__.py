@@ -7,9 +7,10 @@ from worker.services.platform.credits import credits_
 from worker.services.platform.executions import executions
 from worker.services.platform.graphs import graphs
 from worker.services.platform.live import channels
+from worker.services.platform.notifications import notifications
 from worker.services.platform.users import users
 from worker.statements import sql_root
 
-family = Family(executions, graphs, credits_, users, sql=sql_root() / "platform", live=channels)
+family = Family(executions, graphs, credits_, users, notifications, sql=sql_root() / "platform", live=channels)
 
 __all__ = ["family"]
