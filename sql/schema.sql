@@ -85,6 +85,16 @@ ALTER TABLE platform.credit_transactions ALTER COLUMN number ADD GENERATED ALWAY
     CACHE 1
 );
 
+CREATE TABLE platform.execution_data (
+    user_id text NOT NULL,
+    key text NOT NULL,
+    node_exec_id text NOT NULL,
+    data jsonb NOT NULL,
+    previous jsonb,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
 CREATE TABLE platform.graphs (
     id text NOT NULL,
     version bigint NOT NULL,
@@ -448,6 +458,9 @@ ALTER TABLE ONLY platform.blocks
 ALTER TABLE ONLY platform.credit_transactions
     ADD CONSTRAINT credit_transactions_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY platform.execution_data
+    ADD CONSTRAINT execution_data_pkey PRIMARY KEY (user_id, key);
+
 ALTER TABLE ONLY platform.graph_executions
     ADD CONSTRAINT graph_executions_pkey PRIMARY KEY (id);
 
@@ -569,6 +582,9 @@ ALTER TABLE ONLY platform.balances
 
 ALTER TABLE ONLY platform.credit_transactions
     ADD CONSTRAINT credit_transactions_user_fkey FOREIGN KEY (user_id) REFERENCES platform.users(id);
+
+ALTER TABLE ONLY platform.execution_data
+    ADD CONSTRAINT execution_data_user_fkey FOREIGN KEY (user_id) REFERENCES platform.users(id);
 
 ALTER TABLE ONLY platform.graph_executions
     ADD CONSTRAINT graph_executions_graph_fkey FOREIGN KEY (graph_id, graph_version) REFERENCES platform.graphs(id, version);

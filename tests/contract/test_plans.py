@@ -89,6 +89,9 @@ select
 from generate_series(1, 3000) as n;
 insert into platform.node_outputs (node_exec_id, name, data)
 select case when n <= 50 then 'many-1' else 'run-' || n end, 'result', '1' from generate_series(1, 20000) as n;
+insert into platform.execution_data (user_id, key, node_exec_id, data)
+select 'user-' || case when n <= 4000 then 1 else n end, 'key-' || n, 'run-' || n, '1'
+from generate_series(1, 20000) as n;
 insert into platform.notification_batches (user_id, type)
 select 'user-' || n, type from generate_series(1, 20000) as n, unnest(array['SYSTEM', 'EXECUTION']) as type;
 insert into platform.notifications (user_id, type, created_at, data)
@@ -141,6 +144,7 @@ COMMON: Mapping[str, Any] = {
     "input_data": "1",
     "status": "COMPLETED",
     "stats": {"cost": 1},
+    "key": "key-1",
     "notification_type": "EXECUTION",
 }
 """What most statements are called with: user-1, graph-2 and exec-1 are those with many rows."""
@@ -156,7 +160,7 @@ platform.list_graph_executions_of_preset platform.update_graph_execution_start_t
 platform.update_graph_execution_stats platform.get_node platform.list_graph platform.get_node_execution
 platform.get_latest_node_execution platform.list_node_executions platform.update_node_execution_stats
 platform.lock_node_execution platform.fill_input platform.get_graph_metadata
-platform.empty_user_notification_batch platform.find_notification_batch
+platform.get_execution_kv_data platform.empty_user_notification_batch platform.find_notification_batch
 platform.get_user_notification_oldest_message_in_batch
 """
 """The statements that need no values but these."""
@@ -226,6 +230,7 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "platform.upsert_execution_output": {"output_name": "result", "output_data": 1},
     "platform.lock_open_node_execution": {"input_name": "other"},
     "platform.insert_node_execution": {"node_exec_id": "new"},
+    "platform.set_execution_kv_data": {"data": 1},
     "platform.add_notification": {"created_at": "2026-01-01Z", "data": {}},
     "platform.get_all_batches_by_type_page": {"cursor": "user-5"},
     "platform.get_user_notifications_page": {"cursor": "500"},

@@ -9,6 +9,7 @@ from rpc_client.contract.platform.credits import Cents, Credits, UsageTransactio
 from rpc_client.contract.platform.events import (
     CreditsAdded,
     CreditsSpent,
+    ExecutionDataSet,
     GraphCreated,
     GraphExecutionChange,
     GraphExecutionCreated,
@@ -25,6 +26,7 @@ from rpc_client.contract.platform.events import (
     NotificationBatchEmptied,
     UserCreated,
 )
+from rpc_client.contract.platform.execution_data import ExecutionData
 from rpc_client.contract.platform.executions import (
     BlockInput,
     Executions,
@@ -51,7 +53,7 @@ from rpc_client.contract.platform.status import AgentExecutionStatus
 from rpc_client.contract.platform.users import User, Users
 
 
-class Platform(Executions, Graphs, Credits, Users, Notifications, name="platform"):
+class Platform(Executions, ExecutionData, Graphs, Credits, Users, Notifications, name="platform"):
     """Everything an agent platform asks of its database."""
 
 
@@ -97,6 +99,8 @@ __all__ = [
     "Credits",
     "CreditsAdded",
     "CreditsSpent",
+    "ExecutionData",
+    "ExecutionDataSet",
     "Executions",
     "GraphCreated",
     "GraphExecution",

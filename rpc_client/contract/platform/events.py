@@ -115,6 +115,14 @@ class NodeExecutionOutputAdded(EventData, aggregate="node_execution"):
     output_name: str
 
 
+class ExecutionDataSet(EventData, aggregate="execution_data"):
+    """A value was set under a key; the aggregate is the user whose it is."""
+
+    key: str
+    node_exec_id: str
+    """The run that set it."""
+
+
 class NotificationAdded(EventData, aggregate="notification_batch"):
     """A notification waits to be sent; the aggregate is the user it is for."""
 

@@ -25,6 +25,8 @@ PROMISED = {
     "update_node_execution_stats": "node_exec_id, stats",
     "upsert_execution_input": "node_id, graph_exec_id, input_name, input_data, node_exec_id=None",
     "upsert_execution_output": "node_exec_id, output_name, output_data",
+    "get_execution_kv_data": "user_id, key",
+    "set_execution_kv_data": "user_id, node_exec_id, key, data",
     "get_node": "node_id",
     "get_graph": "graph_id, version=None, user_id=None, for_export=False, include_subgraphs=False",
     "get_connected_output_nodes": "node_id, output_name",

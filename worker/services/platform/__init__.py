@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from worker.registry import Family
 from worker.services.platform.credits import credits_
+from worker.services.platform.execution_data import execution_data
 from worker.services.platform.executions import executions
 from worker.services.platform.graphs import graphs
 from worker.services.platform.live import channels
@@ -11,6 +12,8 @@ from worker.services.platform.notifications import notifications
 from worker.services.platform.users import users
 from worker.statements import sql_root
 
-family = Family(executions, graphs, credits_, users, notifications, sql=sql_root() / "platform", live=channels)
+family = Family(
+    executions, execution_data, graphs, credits_, users, notifications, sql=sql_root() / "platform", live=channels
+)
 
 __all__ = ["family"]
