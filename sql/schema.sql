@@ -539,6 +539,8 @@ CREATE INDEX links_sink_id_idx ON platform.links USING btree (sink_id);
 
 CREATE INDEX links_source_id_source_name_idx ON platform.links USING btree (source_id, source_name);
 
+CREATE INDEX node_executions_add_time_idx ON platform.node_executions USING brin (add_time) WITH (autosummarize='on');
+
 CREATE INDEX node_executions_graph_exec_id_edge_number_idx ON platform.node_executions USING btree (graph_exec_id, edge, number) WHERE (edge IS NOT NULL);
 
 CREATE INDEX node_executions_graph_exec_id_node_id_status_number_idx ON platform.node_executions USING btree (graph_exec_id, node_id, status, number);

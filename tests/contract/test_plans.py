@@ -27,6 +27,7 @@ from worker.testing import scratch_database
 LIMIT = 1000
 """Rows that a statement with a small answer may touch, of tables with 20 000."""
 EXCEPTIONS = {
+    "platform.get_block_error_stats",
     "platform.list_graph_executions_of_preset",
     "platform.lock_open_node_execution",
     "rowcall.find_rebuild",
@@ -159,7 +160,7 @@ platform.list_graph_executions_of_graph_version platform.list_graph_executions_o
 platform.list_graph_executions_of_preset platform.update_graph_execution_start_time
 platform.update_graph_execution_stats platform.get_node platform.list_graph platform.get_node_execution
 platform.get_latest_node_execution platform.list_node_executions platform.update_node_execution_stats
-platform.lock_node_execution platform.fill_input platform.get_graph_metadata
+platform.lock_node_execution platform.fill_input platform.get_block_error_stats platform.get_graph_metadata
 platform.get_execution_kv_data platform.empty_user_notification_batch platform.find_notification_batch
 platform.get_user_notification_oldest_message_in_batch
 """

@@ -28,6 +28,7 @@ from rpc_client.contract.platform.events import (
 )
 from rpc_client.contract.platform.execution_data import ExecutionData
 from rpc_client.contract.platform.executions import (
+    BlockErrorStats,
     BlockInput,
     Executions,
     GraphExecution,
@@ -77,6 +78,7 @@ EXECUTOR_METHODS: frozenset[Method[..., Any]] = frozenset(
         Executions.update_node_execution_stats,
         Executions.upsert_execution_input,
         Executions.upsert_execution_output,
+        Executions.get_block_error_stats,
         Graphs.list_graph,
         Graphs.get_node,
         Graphs.get_connected_output_nodes,
@@ -93,6 +95,7 @@ __all__ = [
     "AsyncPlatform",
     "BaseGraph",
     "Block",
+    "BlockErrorStats",
     "BlockInput",
     "BlockType",
     "Cents",

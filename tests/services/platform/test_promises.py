@@ -27,6 +27,7 @@ PROMISED = {
     "upsert_execution_output": "node_exec_id, output_name, output_data",
     "get_execution_kv_data": "user_id, key",
     "set_execution_kv_data": "user_id, node_exec_id, key, data",
+    "get_block_error_stats": "",
     "get_node": "node_id",
     "get_graph": "graph_id, version=None, user_id=None, for_export=False, include_subgraphs=False",
     "get_connected_output_nodes": "node_id, output_name",

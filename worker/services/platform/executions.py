@@ -38,6 +38,7 @@ executions.direct(
     Executions.update_node_execution_status_batch,
     Executions.update_node_execution_stats,
     Executions.upsert_execution_output,
+    Executions.get_block_error_stats,
 )
 
 Cursor = tuple[Timestamp, Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]]
