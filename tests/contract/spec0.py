@@ -175,6 +175,10 @@ class BesideTheDocument:
         self, notification_type: NotificationType, *, limit: int = 500, cursor: str | None = None
     ) -> tuple[list[UserNotificationBatchDTO], str | None]: ...
 
+    async def get_user_notifications_page(
+        self, user_id: str, notification_type: NotificationType, *, limit: int = 500, cursor: str | None = None
+    ) -> tuple[list[NotificationEvent], str | None]: ...
+
 
 DOCUMENT = (Executions, Graphs, Credits, Users, Notifications)
 EVERYTHING = (*DOCUMENT, NamedOnly, BesideTheDocument)

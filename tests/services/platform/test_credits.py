@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import random
 
 import pytest
 
@@ -137,6 +139,28 @@ async def test_first_credits_that_come_at_once_all_count(platform: AsyncPlatform
     await asyncio.gather(*(platform.add_credits(owner, 10, "welcome") for _ in range(10)))
 
     assert await platform.get_credits(owner) == 100
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_hundred_who_spend_and_read_at_once_conserve_every_cent(platform: AsyncPlatform, owner, sql, seed):
+    chance = random.Random(seed)
+    await platform.add_credits(owner, 1000, "welcome")
+
+    async def spend(cents: int) -> int | None:
+        try:
+            return await platform.spend_credits(owner, cents, NOTHING)
+        except InsufficientCredits:
+            return None
+
+    calls = [spend(chance.randint(1, 60)) if chance.random() < 0.6 else platform.get_credits(owner) for _ in range(100)]
+    answers = await asyncio.gather(*calls)
+
+    ledger = await sql.fetch("select amount, balance from platform.credit_transactions order by number")
+    balances = [row["balance"] for row in ledger]
+    assert list(itertools.accumulate(row["amount"] for row in ledger)) == balances
+    assert await platform.get_credits(owner) == balances[-1] == min(balances) >= 0
+    assert set(answers) - {None} <= set(balances)
+    assert sum(call.__name__ == "spend" for call in calls) - answers.count(None) == len(ledger) - 1
 
 
 async def test_the_ledger_adds_up_to_the_balance(platform: AsyncPlatform, owner, sql):

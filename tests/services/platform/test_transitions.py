@@ -259,6 +259,16 @@ async def test_a_batch_with_an_unknown_id_moves_none(platform: AsyncPlatform, ex
     assert events == []
 
 
+async def test_batches_that_meet_in_every_order_move_each_execution_once(platform: AsyncPlatform, execution, events):
+    ids = [n.node_exec_id for n in execution.node_executions]
+    orders = itertools.permutations([Update(node_exec_id=i, status=Status.RUNNING) for i in ids])
+
+    answers = await asyncio.gather(*map(platform.update_node_execution_status_batch, orders))
+
+    assert {n.status for answer in answers for n in answer} == {Status.RUNNING}
+    assert sorted(event.aggregate_id for event in events) == sorted(ids)
+
+
 async def test_an_empty_batch_is_no_work(platform: AsyncPlatform, events):
     assert await platform.update_node_execution_status_batch([]) == []
     assert events == []
