@@ -84,9 +84,8 @@ async def test_every_method_does_as_it_says_through_both_clients(case: Case, cli
     call = client(case.method)
 
     if isinstance(case.outcome, type) and issubclass(case.outcome, Exception):
-        with pytest.raises(case.outcome) as refused:
+        with pytest.raises(case.outcome):
             await call(*case.arguments(at))
-        assert refused.value.method == f"platform.{case.method}"
     else:
         answered = await call(*case.arguments(at))
         assert case.outcome(at, answered) if callable(case.outcome) else answered == case.outcome
@@ -97,11 +96,11 @@ async def test_an_argument_that_does_not_fit_is_named_through_both_clients(name,
     required = [word for word, p in METHODS[name].signature.parameters.items() if p.default is p.empty]
     if not required:
         with pytest.raises(TypeError):
-            await client(name)(0.5)
+            await client(name)([{}])
         return
 
     with pytest.raises(InvalidRequest) as refused:
-        await client(name)(0.5, *["?"] * (len(required) - 1))
+        await client(name)([{}], *["?"] * (len(required) - 1))
 
     assert refused.value.details["reason"] == Reason.INVALID_ARGUMENT
     assert refused.value.details["argument"] == required[0]

@@ -9,7 +9,7 @@ here may have one in the contract.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 ENUMS = {
     "AgentExecutionStatus": ["PENDING", "QUEUED", "RUNNING", "COMPLETED", "FAILED", "CANCELED"],
@@ -161,6 +161,41 @@ class UserMetadataDTO:
     integration_oauth_states: list[OAuthState] | None = None
 
 
+class CredentialsBase:
+    id: str
+    provider: str
+    title: str | None = None
+
+
+class OAuth2Credentials(CredentialsBase):
+    type: Literal["oauth2"] = "oauth2"
+    username: str | None = None
+    access_token: str
+    access_token_expires_at: int | None = None
+    refresh_token: str | None = None
+    refresh_token_expires_at: int | None = None
+    scopes: list[str]
+    metadata: dict[str, Any] = {}
+
+
+class APIKeyCredentials(CredentialsBase):
+    type: Literal["api_key"] = "api_key"
+    api_key: str
+    expires_at: int | None = None
+
+
+class UserPasswordCredentials(CredentialsBase):
+    type: Literal["user_password"] = "user_password"
+    username: str
+    password: str
+
+
+class HostScopedCredentials(CredentialsBase):
+    type: Literal["host_scoped"] = "host_scoped"
+    host: str
+    headers: dict[str, str]
+
+
 class OAuthState:
     token: str
     provider: str
@@ -209,4 +244,8 @@ class UserNotificationBatchDTO:
     updated_at: datetime
 
 
-RECORDS = [kind for kind in list(vars().values()) if isinstance(kind, type) and kind.__module__ == __name__]
+RECORDS = [
+    kind
+    for kind in list(vars().values())
+    if isinstance(kind, type) and kind.__module__ == __name__ and kind is not CredentialsBase
+]

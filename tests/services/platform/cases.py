@@ -187,6 +187,8 @@ USERS = [
         lambda at, got: got == p.UserMetadata(),
     ),
     absent("update_user_metadata", lambda at: (unknown(), p.UserMetadataDTO()), NotFoundError),
+    works("patch_user_metadata", lambda at: (at.user, p.UserMetadataDTO(integration_oauth_states=[])), None),
+    absent("patch_user_metadata", lambda at: (unknown(), p.UserMetadataDTO()), NotFoundError),
     works(
         "get_user_integrations",
         lambda at: (at.user,),
