@@ -1,15 +1,12 @@
 """No statement walks a large table: each is run on 20 000 rows, in both plan modes, and what it touched is counted.
 
-What is judged is what a plan did, never what its nodes are called: a generic plan can walk a whole index without any
-node saying "Seq Scan". A justified exception says so in the statement's comment: ``-- scans: why``.
+A justified exception says so in the statement's comment: ``-- scans: why``.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
 from hashlib import md5
 from typing import Any
@@ -19,20 +16,18 @@ import asyncpg
 import pytest
 
 from tests.contract.desk_values import DESK, LETTER
+from tests.contract.plans import MODES, as_run, touched
 from worker.served import Served
 from worker.servers import Servers
 from worker.statements import Statement
 from worker.testing import scratch_database
 
-LIMIT = 1000
-"""Rows that a statement with a small answer may touch, of tables with 20 000."""
 EXCEPTIONS = {
     "platform.list_graph_executions_of_preset",
     "platform.lock_open_node_execution",
     "rowcall.find_rebuild",
     "rowcall.find_letters",
 }
-MODES = ["force_custom_plan", "force_generic_plan"]
 SCANS = re.compile(r"^-- scans: \S+", re.MULTILINE)
 TODAY = datetime.now(UTC).date()
 
@@ -221,23 +216,6 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-@dataclass(frozen=True)
-class Touched:
-    """What running a statement once took."""
-
-    rows: int
-    """Rows read from tables, and rows thrown away by filters, joins and rechecks."""
-    pages: int
-    """Pages read to find rows: a condition inside an index throws entries away without counting them as rows."""
-    lookups: int
-    """How often a table was looked into."""
-
-    @property
-    def walked(self) -> bool:
-        """Whether it went through a table or an index instead of to a place in it."""
-        return self.rows > LIMIT or self.pages > 20 + 6 * (self.rows + self.lookups)
-
-
 @pytest.fixture(scope="module")
 async def loaded(servers: Servers, migrated: str) -> AsyncIterator[asyncpg.Connection]:
     """A database with 20 000 rows in every table that grows."""
@@ -250,55 +228,6 @@ async def loaded(servers: Servers, migrated: str) -> AsyncIterator[asyncpg.Conne
             await connection.close()
 
 
-async def touched(
-    connection: asyncpg.Connection, statement: Statement, values: Mapping[str, Any], mode: str
-) -> Touched:
-    """Run a statement in this plan mode and undo it."""
-    arguments = ", ".join(literal(value) for value in statement.bind(values))
-    transaction = connection.transaction()
-    await transaction.start()
-    try:
-        await connection.execute(f"set local plan_cache_mode = {mode}")
-        await connection.execute(f"prepare judged as {statement.sql}")
-        executed = f"execute judged ({arguments})" if arguments else "execute judged"
-        plan = json.loads(await connection.fetchval(f"explain (analyze, buffers, format json) {executed}"))[0]["Plan"]
-    finally:
-        await transaction.rollback()
-        await connection.execute("deallocate all")
-    nodes = list(_nodes(plan))
-    tables = [node for node in nodes if "Relation Name" in node and node["Node Type"] != "ModifyTable"]
-    removed = sum(v * n["Actual Loops"] for n in nodes for k, v in n.items() if k.startswith("Rows Removed by"))
-    return Touched(
-        rows=removed + sum(node["Actual Rows"] * node["Actual Loops"] for node in tables),
-        pages=sum(_pages(node) - sum(map(_pages, _subplans(node))) for node in tables),
-        lookups=sum(node["Actual Loops"] for node in tables),
-    )
-
-
-def _pages(node: dict[str, Any]) -> int:
-    return node["Shared Hit Blocks"] + node["Shared Read Blocks"]
-
-
-def _subplans(node: dict[str, Any]) -> list[dict[str, Any]]:
-    return [below for below in node.get("Plans", []) if below["Parent Relationship"] in {"SubPlan", "InitPlan"}]
-
-
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for below in plan.get("Plans", []):
-        yield from _nodes(below)
-
-
-def literal(value: object) -> str:
-    """The value as SQL: EXECUTE takes no parameters."""
-    if value is None:
-        return "null"
-    if isinstance(value, list) and not any(isinstance(item, dict) for item in value):
-        return f"""'{{{", ".join(f'"{item}"' for item in value)}}}'"""
-    text = json.dumps(value) if isinstance(value, dict | list) else str(value)
-    return "'" + text.replace("'", "''") + "'"
-
-
 @pytest.mark.parametrize(
     ("name", "mode"),
     [(name, mode) for name in VALUES for mode in MODES],
@@ -306,9 +235,7 @@ def literal(value: object) -> str:
 async def test_a_statement_goes_to_its_rows_and_walks_through_nothing(
     loaded: asyncpg.Connection, served: Served, name: str, mode: str
 ):
-    as_run = getattr(served.answers.get(name), "statement", served.statements[name])
-
-    took = await touched(loaded, as_run, {**COMMON, **VALUES[name]}, mode)
+    took = await touched(loaded, as_run(served, name), {**COMMON, **VALUES[name]}, mode)
 
     assert name in EXCEPTIONS or not took.walked, took
 
