@@ -10,7 +10,7 @@ AT_ONCE := -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 export ROWCALL_INSTALL ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all check format bench chaos up down dist docs schema
+.PHONY: help setup demo test test-all check format bench chaos plans up down dist docs schema
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /'
@@ -54,6 +54,9 @@ bench: .venv/bench  ## Beside its peers and beside your own pool (≤ 40 minutes
 
 chaos: setup  ## Faults on purpose, and whether anything was lost (DURATION=180, SEED=any; CHAOS_ARGS=--no-times)
 	$(BIN)/python -m tests.chaos --duration $(DURATION) $(if $(SEED),--seed $(SEED)) $(CHAOS_ARGS)
+
+plans: setup  ## Every statement of the platform on a million rows: what it takes goes into docs/platform.md
+	$(BIN)/python -m tests.contract.at_size
 
 up: setup  ## Find the three servers or start private ones
 	$(BIN)/rowcall up

@@ -250,3 +250,5 @@ class Reason:
     OPERATOR = "operator"
     REDELIVERED = "redelivered"
     POISON = "poison"
+    NO_KEY = "no_key"
+    SEALED = "sealed"

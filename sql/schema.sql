@@ -85,6 +85,16 @@ ALTER TABLE platform.credit_transactions ALTER COLUMN number ADD GENERATED ALWAY
     CACHE 1
 );
 
+CREATE TABLE platform.execution_data (
+    user_id text NOT NULL,
+    key text NOT NULL,
+    node_exec_id text NOT NULL,
+    data jsonb NOT NULL,
+    previous jsonb,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
 CREATE TABLE platform.graphs (
     id text NOT NULL,
     version bigint NOT NULL,
@@ -279,6 +289,41 @@ ALTER TABLE platform.node_outputs ALTER COLUMN number ADD GENERATED ALWAYS AS ID
     CACHE 1
 );
 
+CREATE TABLE platform.notification_batches (
+    user_id text NOT NULL,
+    type text NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT notification_batches_type_known CHECK ((type = ANY (ARRAY['SYSTEM'::text, 'REVIEW'::text, 'EXECUTION'::text, 'MARKETING'::text])))
+);
+
+CREATE TABLE platform.notification_preferences (
+    user_id text NOT NULL,
+    system boolean NOT NULL,
+    review boolean NOT NULL,
+    execution boolean NOT NULL,
+    marketing boolean NOT NULL,
+    daily_limit bigint NOT NULL,
+    CONSTRAINT notification_preferences_daily_limit_not_negative CHECK ((daily_limit >= 0))
+);
+
+CREATE TABLE platform.notifications (
+    number bigint NOT NULL,
+    user_id text NOT NULL,
+    type text NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    data jsonb NOT NULL
+);
+
+ALTER TABLE platform.notifications ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME platform.notifications_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE TABLE platform.subgraphs (
     graph_id text NOT NULL,
     graph_version bigint NOT NULL,
@@ -287,11 +332,24 @@ CREATE TABLE platform.subgraphs (
     subgraph_version bigint NOT NULL
 );
 
+CREATE TABLE platform.user_integrations (
+    user_id text NOT NULL,
+    sealed text NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+CREATE TABLE platform.user_metadata (
+    user_id text NOT NULL,
+    sealed text NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
 CREATE TABLE platform.users (
     id text NOT NULL,
     email text NOT NULL,
     name text,
-    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    email_verified boolean DEFAULT true NOT NULL
 );
 
 CREATE TABLE rowcall.attempts (
@@ -425,6 +483,9 @@ ALTER TABLE ONLY platform.blocks
 ALTER TABLE ONLY platform.credit_transactions
     ADD CONSTRAINT credit_transactions_pkey PRIMARY KEY (number);
 
+ALTER TABLE ONLY platform.execution_data
+    ADD CONSTRAINT execution_data_pkey PRIMARY KEY (user_id, key);
+
 ALTER TABLE ONLY platform.graph_executions
     ADD CONSTRAINT graph_executions_pkey PRIMARY KEY (id);
 
@@ -446,8 +507,23 @@ ALTER TABLE ONLY platform.nodes
 ALTER TABLE ONLY platform.nodes
     ADD CONSTRAINT nodes_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY platform.notification_batches
+    ADD CONSTRAINT notification_batches_pkey PRIMARY KEY (user_id, type);
+
+ALTER TABLE ONLY platform.notification_preferences
+    ADD CONSTRAINT notification_preferences_pkey PRIMARY KEY (user_id);
+
+ALTER TABLE ONLY platform.notifications
+    ADD CONSTRAINT notifications_pkey PRIMARY KEY (user_id, type, number);
+
 ALTER TABLE ONLY platform.subgraphs
     ADD CONSTRAINT subgraphs_pkey PRIMARY KEY (graph_id, graph_version, "position");
+
+ALTER TABLE ONLY platform.user_integrations
+    ADD CONSTRAINT user_integrations_pkey PRIMARY KEY (user_id);
+
+ALTER TABLE ONLY platform.user_metadata
+    ADD CONSTRAINT user_metadata_pkey PRIMARY KEY (user_id);
 
 ALTER TABLE ONLY platform.users
     ADD CONSTRAINT users_email_key UNIQUE (email);
@@ -481,6 +557,8 @@ ALTER TABLE ONLY rowcall.relay
 
 CREATE INDEX credit_transactions_user_id_number_idx ON platform.credit_transactions USING btree (user_id, number);
 
+CREATE INDEX graph_executions_created_at_id_idx ON platform.graph_executions USING btree (created_at, id) INCLUDE (user_id);
+
 CREATE INDEX graph_executions_graph_idx ON platform.graph_executions USING btree (user_id, graph_id, created_at, id);
 
 CREATE INDEX graph_executions_graph_version_idx ON platform.graph_executions USING btree (user_id, graph_id, graph_version, created_at, id);
@@ -497,6 +575,8 @@ CREATE INDEX links_sink_id_idx ON platform.links USING btree (sink_id);
 
 CREATE INDEX links_source_id_source_name_idx ON platform.links USING btree (source_id, source_name);
 
+CREATE INDEX node_executions_add_time_idx ON platform.node_executions USING brin (add_time) WITH (autosummarize='on');
+
 CREATE INDEX node_executions_graph_exec_id_edge_number_idx ON platform.node_executions USING btree (graph_exec_id, edge, number) WHERE (edge IS NOT NULL);
 
 CREATE INDEX node_executions_graph_exec_id_node_id_status_number_idx ON platform.node_executions USING btree (graph_exec_id, node_id, status, number);
@@ -504,6 +584,8 @@ CREATE INDEX node_executions_graph_exec_id_node_id_status_number_idx ON platform
 CREATE INDEX node_executions_graph_exec_id_number_idx ON platform.node_executions USING btree (graph_exec_id, number);
 
 CREATE INDEX node_outputs_node_exec_id_number_idx ON platform.node_outputs USING btree (node_exec_id, number);
+
+CREATE INDEX notification_batches_type_user_id_idx ON platform.notification_batches USING btree (type, user_id);
 
 CREATE INDEX attempts_at_idx ON rowcall.attempts USING btree (at);
 
@@ -539,6 +621,9 @@ ALTER TABLE ONLY platform.balances
 ALTER TABLE ONLY platform.credit_transactions
     ADD CONSTRAINT credit_transactions_user_fkey FOREIGN KEY (user_id) REFERENCES platform.users(id);
 
+ALTER TABLE ONLY platform.execution_data
+    ADD CONSTRAINT execution_data_user_fkey FOREIGN KEY (user_id) REFERENCES platform.users(id);
+
 ALTER TABLE ONLY platform.graph_executions
     ADD CONSTRAINT graph_executions_graph_fkey FOREIGN KEY (graph_id, graph_version) REFERENCES platform.graphs(id, version);
 
@@ -572,11 +657,26 @@ ALTER TABLE ONLY platform.nodes
 ALTER TABLE ONLY platform.nodes
     ADD CONSTRAINT nodes_graph_fkey FOREIGN KEY (graph_id, graph_version) REFERENCES platform.graphs(id, version);
 
+ALTER TABLE ONLY platform.notification_batches
+    ADD CONSTRAINT notification_batches_user_fkey FOREIGN KEY (user_id) REFERENCES platform.users(id);
+
+ALTER TABLE ONLY platform.notification_preferences
+    ADD CONSTRAINT notification_preferences_user_fkey FOREIGN KEY (user_id) REFERENCES platform.users(id);
+
+ALTER TABLE ONLY platform.notifications
+    ADD CONSTRAINT notifications_batch_fkey FOREIGN KEY (user_id, type) REFERENCES platform.notification_batches(user_id, type) ON DELETE CASCADE;
+
 ALTER TABLE ONLY platform.subgraphs
     ADD CONSTRAINT subgraphs_graph_fkey FOREIGN KEY (graph_id, graph_version) REFERENCES platform.graphs(id, version);
 
 ALTER TABLE ONLY platform.subgraphs
     ADD CONSTRAINT subgraphs_subgraph_fkey FOREIGN KEY (subgraph_id, subgraph_version) REFERENCES platform.graphs(id, version);
+
+ALTER TABLE ONLY platform.user_integrations
+    ADD CONSTRAINT user_integrations_user_fkey FOREIGN KEY (user_id) REFERENCES platform.users(id);
+
+ALTER TABLE ONLY platform.user_metadata
+    ADD CONSTRAINT user_metadata_user_fkey FOREIGN KEY (user_id) REFERENCES platform.users(id);
 
 ALTER TABLE ONLY rowcall.dead_letters
     ADD CONSTRAINT dead_letters_parent_fkey FOREIGN KEY (parent) REFERENCES rowcall.dead_letters(number) ON DELETE SET NULL;

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
@@ -24,6 +25,8 @@ from rpc_client import AsyncClient, ClientSettings
 from rpc_client.contract.platform import AsyncPlatform
 from rpc_client.events import Event
 from tests.containers import Containers
+from tests.nursery import Forked, Nursery
+from tests.nursery import nursery as nursery_for
 from worker import stream, topology
 from worker.database import Database
 from worker.migrations import migrate
@@ -43,6 +46,8 @@ SERVERS_S = 1500
 OWN_SERVERS = {"own_rabbitmq", "own_postgresql", "own_redis"}
 OWN_SERVERS_S = 240
 RUN = uuid4().hex[:8]
+READ_LATE = re.compile(r"ROWCALL_(?!TEST_HOOKS|CRASH_).*")
+"""What a worker reads of its environment when it begins; the rest, when it is imported or before."""
 SERVERS = pytest.StashKey["Servers"]()
 FAMILIES = [platform_family, accounts_family]
 NAMED = ["worker.services.platform:family", "accounts.services:family"]
@@ -182,7 +187,7 @@ def accounts(direct: AsyncClient) -> AsyncAccounts:
 class WorkerProcess:
     """One real worker process, of which the tests know the pid."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | Forked, log: Path) -> None:
         self.process = process
         self.log = log
 
@@ -215,21 +220,33 @@ def environment(settings: WorkerSettings) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="session")
+async def nursery(base_settings: WorkerSettings) -> AsyncIterator[Nursery]:
+    """Where workers are forked."""
+    async with nursery_for({name: environment(base_settings)[name] for name in ("PATH", "PYTHONPATH")}) as nursery:
+        yield nursery
+
+
 @contextlib.asynccontextmanager
-async def workers(settings: WorkerSettings, folder: Path) -> AsyncIterator[StartWorker]:
+async def workers(settings: WorkerSettings, folder: Path, nursery: Nursery | None = None) -> AsyncIterator[StartWorker]:
     """Start worker processes; in the end they are stopped, and what they declared is deleted by name."""
     started: list[WorkerProcess] = []
 
     async def start(*before: str, **extra: str) -> WorkerProcess:
-        """A worker with more in its environment; `before` is what Python is told before it is told to be one."""
+        """A worker with more in its environment; `before` is what Python is told before it is told to be one.
+
+        It is forked, unless something is told that only a new Python would read.
+        """
         log = folder / f"worker-{len(started)}.log"
+        told = {**environment(settings), **extra}
+        process: asyncio.subprocess.Process | Forked
         with log.open("w") as output:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, *before, "-m", "worker"),
-                stderr=output,
-                env={**environment(settings), **extra},
-                cwd=folder,
-            )
+            if nursery is not None and not before and all(map(READ_LATE.fullmatch, extra)):
+                process = await nursery.fork(told, folder, log)
+            else:
+                process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, *before, "-m", "worker"), stderr=output, env=told, cwd=folder
+                )
         worker = WorkerProcess(process, log)
         started.append(worker)
         await asyncio.wait_for(worker.consuming(), 30)
@@ -245,9 +262,9 @@ async def workers(settings: WorkerSettings, folder: Path) -> AsyncIterator[Start
 
 
 @pytest.fixture
-async def start_worker(settings: WorkerSettings, tmp_path: Path) -> AsyncIterator[StartWorker]:
+async def start_worker(settings: WorkerSettings, tmp_path: Path, nursery: Nursery) -> AsyncIterator[StartWorker]:
     """Start worker processes for this test."""
-    async with workers(settings, tmp_path) as start:
+    async with workers(settings, tmp_path, nursery) as start:
         yield start
 
 

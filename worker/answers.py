@@ -1,4 +1,4 @@
-"""The four ways a method is answered: one statement or a story, reading or writing.
+"""The four ways a method is answered: one statement or a story, reading or writing. And the way it is not.
 
 Each turns a call into an ``Outcome``: the text that follows the id in the reply line. A write's outcome is the one its
 receipt holds, so the first reply and every repeat are the same bytes.
@@ -25,6 +25,7 @@ from worker.calls import Call, Outcome, Result
 from worker.crash_points import departing, reached
 from worker.database import Database, Row, Transaction
 from worker.errors import as_conflict
+from worker.keys import no_key
 from worker.statements import Statement
 
 Story = Callable[..., Awaitable[Any]]
@@ -140,6 +141,17 @@ class StoryWrite:
             {**call.receipt_values(), "outcome": text, "events": transaction.events or None}
         )
         return Outcome(text, row["events"], row["seq"], row["at"])
+
+
+@dataclass(frozen=True, slots=True)
+class Unkeyed:
+    """A method with secrets, where there is no key: none of its calls runs, for a dead letter could not be sealed."""
+
+    method: Method[..., Any]
+    together: ClassVar[bool] = False
+
+    async def run(self, calls: Sequence[Call], database: Database) -> list[Result]:  # noqa: ARG002 - an answer's
+        raise no_key(self.method.name)
 
 
 def _slow(method: Method[..., Any]) -> str | None:

@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 import structlog
 
 from rpc_client.connection import SetupRefusedError
+from worker.answers import Unkeyed
 from worker.checks import check_schema
 from worker.circuit import Circuit
 from worker.consumer import Consumer
 from worker.database import Database
 from worker.desk.store import forget
+from worker.discretion import Discretion
 from worker.events import Announcer
 from worker.health import serve_health
-from worker.keys import worker_keys
+from worker.keys import key_ring
 from worker.migrations import migrate
 from worker.mover import Mover
 from worker.pipeline import Pipeline
@@ -48,15 +50,15 @@ async def run(settings: WorkerSettings) -> int:
     stop, hurry = _on_signals()
     families = find_families(settings.families)
     served = serve(families, settings)  # before the schema is touched: who cannot serve it shall not change it
-    keys = worker_keys(settings, [answer.method for answer in served.answers.values()])
+    discretion = Discretion(key_ring(settings), [answer.method for answer in served.answers.values()])
     await migrate(settings, families)
     relay = Relay(settings, served.statements)
     async with (
         Announcer(settings, {family.name: family for family in families}, relay.wake) as announcer,
         open_pipeline(settings, served, announcer) as (pipeline, database),
     ):
-        mover = Mover(settings, database, served.statements, keys)
-        replies = Replies(settings, keys)
+        mover = Mover(settings, database, served.statements, discretion)
+        replies = Replies(settings, discretion)
         consumer = Consumer(settings, pipeline, replies, mover.attach)
         circuit = database.observer = Circuit(database, served.statements, consumer.intake)
         async with (
@@ -69,8 +71,8 @@ async def run(settings: WorkerSettings) -> int:
         ):
             replies.link.start()
             consumer.link.start()
-            if not keys.seals:
-                log.warning("dead letters are kept in the clear", remedy="ROWCALL_ENCRYPTION_KEYS: `rowcall keys new`")
+            if not discretion.keys.seals:
+                _say_what_has_no_key(served)
             log.info("started", families=[family.name for family in families], methods=len(served.answers))
             parts = {"partitions": keeping, "clock": comparing, "circuit": watching, "mover": moving, "relay": relaying}
             links = {"requests": consumer.link.task, "replies": replies.link.task}
@@ -80,6 +82,13 @@ async def run(settings: WorkerSettings) -> int:
             await replies.link.stop()
     log.info("stopped")
     return code or (0 if finished else EX_CUT_SHORT)
+
+
+def _say_what_has_no_key(served: Served) -> None:
+    remedy = "ROWCALL_ENCRYPTION_KEYS: `rowcall keys new`"
+    log.warning("dead letters are kept in the clear", remedy=remedy)
+    if unkeyed := sorted(name for name, answer in served.answers.items() if isinstance(answer, Unkeyed)):
+        log.warning("methods with secrets are not served: there is no key", methods=unkeyed, remedy=remedy)
 
 
 def _on_signals() -> tuple[asyncio.Event, asyncio.Event]:

@@ -30,7 +30,10 @@ MAX_ATTEMPTS = 1 << 31
 BROKER = "broker"
 SAYINGS = {
     "expired": ("expired", "its time was up before a worker took it"),
-    "rejected": ("internal", "a bug of the worker's: it could not even take it; its log has the traceback"),
+    "rejected": (
+        "internal",
+        "a worker could neither settle nor keep it, for a bug or for want of a key; its log tells",
+    ),
     "delivery_limit": ("poison", "delivered again and again, and settled never: its workers died, most likely of it"),
 }
 """What the broker says of a message it gave up, and what that means."""

@@ -6,6 +6,7 @@ import inspect
 import re
 import sys
 from collections.abc import Mapping
+from functools import cache
 from types import NoneType
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
@@ -15,6 +16,7 @@ from rpc_client.contract import Method, Record
 from worker.answers import DirectRead, DirectWrite
 from worker.connections import Connection
 from worker.errors import Verdict, judge
+from worker.redaction import answers_secrets, holds_secrets
 from worker.registry import Family, RegistryError
 from worker.statements import Statement, StatementError
 
@@ -56,6 +58,10 @@ def check_promises(family: Family, statements: Mapping[str, Statement]) -> None:
         if unknown := {method.name for method in registry.directs} - statements.keys():
             raise RegistryError(f"no statement is called {', '.join(sorted(unknown))}")
         used |= {method.name for method in registry.directs} | _named_in_stories(registry.stories.values(), statements)
+    renewing = {f"{family.name}.{verb}_{name}" for name in family.sealed for verb in ("list", "reseal")}
+    if unknown := renewing - statements.keys():
+        raise RegistryError(f"no statement is called {', '.join(sorted(unknown))}, which what is sealed needs")
+    used |= renewing
     if unused := statements.keys() - used:
         raise RegistryError(f"nobody uses the statement {', '.join(sorted(unused))}")
 
@@ -92,6 +98,17 @@ def check_events(method: Method[..., Any], statement: Statement | None) -> None:
     if statement is not None and declared and not written:
         form = "'type', 'Name', 'aggregate', 'name'"
         raise StatementError(f"{method.name}: no declared event stands in its SQL: write {form}, in that order")
+
+
+@cache
+def check_secrets(method: Method[..., Any]) -> None:
+    """What a write answers, and what it emits, is stored as it is: nothing in it may be secret."""
+    if method.lane == "write" and answers_secrets(method):
+        raise RegistryError(
+            f"{method.name} answers secrets, and its receipt would keep them in the clear: a read may, a write may not"
+        )
+    if telling := [event.__name__ for event in method.emits if holds_secrets(event.model_json_schema())]:
+        raise RegistryError(f"{method.name}: the event {telling[0]} holds secrets, and events are told in the clear")
 
 
 def emitted_by(statement: Statement) -> set[tuple[str, str]]:

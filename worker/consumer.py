@@ -124,16 +124,20 @@ class Consumer:
             self._begin(self._parked.popleft())
 
     async def _handle(self, delivery: Delivery) -> None:
-        """Answer a message and settle it: dead letters confirmed, then the replies, then the acknowledgement."""
+        """Answer a message and settle it: dead letters confirmed, then the replies, then the acknowledgement.
+
+        Where a letter may not be kept, the broker keeps the message: it is rejected instead.
+        """
         if self._stopping:
             return await delivery.hand_back()
         reached("K0")
+        kept = True
         try:
             async with contextlib.aclosing(self._answer(delivery)) as answers:
                 async for answered in answers:
                     reached("K7")
                     for letter in answered.dead:
-                        await self._replies.bury(letter, delivery.origin, delivery.routing_key)
+                        kept &= await self._replies.bury(letter, delivery.origin, delivery.routing_key)
                     if answered.replies:
                         await self._replies.send(delivery.origin, answered.replies)
         except Exception as error:  # noqa: BLE001 - unsettled, it is delivered again, and its receipt answers for it
@@ -143,7 +147,7 @@ class Consumer:
                 await self._replies.link.up.wait()  # or it would come again and again, and nobody be answered
             return await delivery.hand_back()
         reached("K9")
-        return delivery.acknowledge()
+        return delivery.acknowledge() if kept else await reject(delivery.channel, delivery.tag)
 
     async def _answer(self, delivery: Delivery) -> AsyncGenerator[Answered, None]:
         """What to reply and what to bury. A message nobody may be told of is not run, or, if unreadable, buried."""

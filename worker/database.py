@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, Protocol, Self, TypeVar, cast
 
 import asyncpg
@@ -18,12 +19,14 @@ from rpc_client.errors import NotFoundError, RemoteError, Unavailable
 from worker.connections import CONNECT_S, Connection, close, compare, connect, transaction_of
 from worker.crash_points import reached
 from worker.errors import is_schema_change
+from worker.keys import KeyRing, StrictKeyRing, keys_of
 from worker.places import FullError, Places
 from worker.settings import WorkerSettings
 from worker.statements import Statement
 
 T = TypeVar("T")
 Row = asyncpg.Record
+Statements = Mapping[str, Statement]
 
 CLOCK_EVERY_S, CONNECT_LEAST_S = 5.0, 1.0
 
@@ -45,6 +48,7 @@ class Database:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
+        self._keys = StrictKeyRing(keys_of(settings))
         self._places = Places(settings.pool_size)
         self._idle: list[Connection] = []
         self._epoch = 0
@@ -182,42 +186,38 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def session(
-        self, statements: Mapping[str, Statement], expires_at: float, *, slow: str | None = None
+        self, statements: Statements, expires_at: float, *, slow: str | None = None
     ) -> AsyncIterator[Session]:
         """What a read story works with."""
         async with self.connection(expires_at - time.time(), slow=slow) as connection:
-            yield Session(connection, statements, expires_at)
+            yield Session(connection, statements, expires_at, self._keys)
 
     @contextlib.asynccontextmanager
     async def transaction(
-        self, statements: Mapping[str, Statement], expires_at: float, *, slow: str | None = None
+        self, statements: Statements, expires_at: float, *, slow: str | None = None
     ) -> AsyncIterator[Transaction]:
         """What a write story works with; commits on leaving, unless an error leaves."""
         async with self.connection(expires_at - time.time(), slow=slow) as connection:
             reached("K3")
             async with transaction_of(connection, expires_at):
-                yield Transaction(connection, statements, expires_at, self._settings.prefix)
+                yield Transaction(connection, statements, expires_at, self._keys, self._settings.prefix)
                 reached("K6", sending=True)
 
 
 _FULL = "no database connection came free in {:.1f} s (ROWCALL_ACQUIRE_S); {}"
-_adapters: dict[Any, TypeAdapter[Any]] = {}
-
-
-def _adapter(shape: Any) -> TypeAdapter[Any]:
-    """Making one costs a millisecond; a program names few shapes."""
-    if (adapter := _adapters.get(shape)) is None:
-        adapter = _adapters[shape] = TypeAdapter(shape)
-    return adapter
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+"""Making one costs a millisecond; a program names few shapes."""
 
 
 class Session:
     """One connection for one story that reads: named statements in, typed values out."""
 
-    def __init__(self, connection: Connection, statements: Mapping[str, Statement], expires_at: float) -> None:
+    def __init__(self, connection: Connection, statements: Statements, expires_at: float, keys: KeyRing) -> None:
         self._connection = connection
         self._statements = statements
         self._expires_at = expires_at
+        self.keys = keys
+        """Seal what must not be read where it lies; Unavailable where there are none."""
 
     @property
     def _left_s(self) -> float:
@@ -255,9 +255,9 @@ class Transaction(Session):
     """One transaction for one story that writes. Its receipt follows in the same transaction."""
 
     def __init__(
-        self, connection: Connection, statements: Mapping[str, Statement], expires_at: float, prefix: str
+        self, connection: Connection, statements: Statements, expires_at: float, keys: KeyRing, prefix: str
     ) -> None:
-        super().__init__(connection, statements, expires_at)
+        super().__init__(connection, statements, expires_at, keys)
         self._prefix = prefix
         self.events: list[dict[str, Any]] = []
 

@@ -1,18 +1,19 @@
 """``KeyRing``: seals what must not be read where it lies, and opens it again.
 
 A sealed text is bound to its place: what was sealed for one row does not open for another. The newest key seals, every
-key opens, so keys are changed by putting a new one in front. Without keys things are kept in the clear, and say so.
+key opens, so keys are changed by putting a new one in front. Without keys dead letters are kept in the clear, and say
+so; what families keep sealed (``StrictKeyRing``) is not kept at all then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from worker.redaction import takes_secrets
+from rpc_client.errors import Reason, Unavailable
 
 if TYPE_CHECKING:
-    from rpc_client.contract import Method
     from worker.settings import WorkerSettings
 
 CLEAR = b"clear:"
@@ -22,7 +23,7 @@ QUEUE = "queue"
 
 
 class KeysError(Exception):
-    """The keys cannot be used, or there are none and there must be; the worker does not start."""
+    """The keys cannot be used; the worker does not start."""
 
 
 class UnreadableError(Exception):
@@ -36,6 +37,7 @@ class KeyRing:
         # Imported here: a process without keys needs no cryptography in its memory.
         from cryptography.fernet import Fernet, MultiFernet
 
+        self._keys = tuple(keys)
         self._ring = MultiFernet([Fernet(key) for key in keys]) if keys else None
         self._newest = Fernet(keys[0]) if keys else None
 
@@ -67,6 +69,15 @@ class KeyRing:
         data = self.unseal(sealed, place=place)
         return sealed if self._is_newest(sealed) else self.seal(data, place=place)
 
+    def derived(self, purpose: str) -> tuple[str, ...]:
+        """A key for this purpose made of each of these, the newest first. No other purpose's is alike."""
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+        info = f"rowcall {purpose}".encode()
+        made = [HKDF(SHA256(), 32, salt=None, info=info).derive(urlsafe_b64decode(key)) for key in self._keys]
+        return tuple(urlsafe_b64encode(key).decode() for key in made)
+
     def _is_newest(self, sealed: bytes) -> bool:
         from cryptography.fernet import InvalidToken
 
@@ -76,7 +87,39 @@ class KeyRing:
             return False
 
 
+class StrictKeyRing(KeyRing):
+    """The ring that stories get, as ``keys``, for what is never kept in the clear, nor believed of what lies so.
+
+    Unavailable where there is no key: then the call does not run.
+    """
+
+    def seal(self, data: bytes, *, place: str) -> bytes:
+        if not self.seals:
+            raise no_key("this call")
+        return super().seal(data, place=place)
+
+    def unseal(self, sealed: bytes, *, place: str) -> bytes:
+        if not self.seals:
+            raise no_key("this call")
+        if sealed.startswith(CLEAR):
+            raise UnreadableError("it is not sealed")
+        return super().unseal(sealed, place=place)
+
+
+def no_key(what: str) -> Unavailable:
+    """The answer to what needs a key where there is none."""
+    return Unavailable(
+        f"{what} needs a key, and this worker has none: set ROWCALL_ENCRYPTION_KEYS; `rowcall keys new` makes one",
+        {"reason": Reason.NO_KEY},
+    )
+
+
 def key_ring(settings: WorkerSettings) -> KeyRing:
+    """The keys of ``ROWCALL_ENCRYPTION_KEYS`` as a ring. KeysError as ``keys_of``."""
+    return KeyRing(keys_of(settings))
+
+
+def keys_of(settings: WorkerSettings) -> list[str]:
     """The keys of ``ROWCALL_ENCRYPTION_KEYS``. KeysError, which says which is none, but never what it is."""
     keys = [key.strip() for key in settings.encryption_keys.get_secret_value().split(",") if key.strip()]
     for n, key in enumerate(keys, 1):
@@ -86,20 +129,7 @@ def key_ring(settings: WorkerSettings) -> KeyRing:
             raise KeysError(
                 f"ROWCALL_ENCRYPTION_KEYS: place {n} of {len(keys)} holds no key; `rowcall keys new` makes one"
             ) from None
-    return KeyRing(keys)
-
-
-def worker_keys(settings: WorkerSettings, methods: Iterable[Method[..., Any]]) -> KeyRing:
-    """The keys for what a worker of these methods keeps. KeysError when they take secrets and there is no key."""
-    ring = key_ring(settings)
-    if ring.seals:
-        return ring
-    if secretive := sorted(method.name for method in methods if takes_secrets(method)):
-        raise KeysError(
-            f"secrets are taken by {', '.join(secretive)}, and a dead letter would keep them in the clear:"
-            " set ROWCALL_ENCRYPTION_KEYS; `rowcall keys new` makes a key"
-        )
-    return ring
+    return keys
 
 
 def new_key() -> str:
@@ -107,6 +137,11 @@ def new_key() -> str:
     from cryptography.fernet import Fernet
 
     return Fernet.generate_key().decode()
+
+
+def row_place(name: str, key: str) -> str:
+    """The place of a family's sealed row: of what ``Family(sealed=…)`` names, under its key."""
+    return f"{name}/{key}"
 
 
 def _bound(data: bytes, place: str) -> bytes:

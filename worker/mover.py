@@ -27,13 +27,14 @@ from worker.arrivals import Arrivals
 from worker.delivery import Delivery
 from worker.desk.store import KeptLetter, keep
 from worker.errors import Verdict, is_schema_change, judge
-from worker.keys import KeyRing, UnreadableError
+from worker.keys import UnreadableError
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractConnection
     from aiormq.abc import AbstractChannel
 
     from worker.database import Database
+    from worker.discretion import Discretion
     from worker.settings import WorkerSettings
     from worker.statements import Statement
 
@@ -69,7 +70,7 @@ class Mover:
         settings: WorkerSettings,
         database: Database,
         statements: Mapping[str, Statement],
-        keys: KeyRing,
+        discretion: Discretion,
         *,
         held_s: float = HELD_S,
     ) -> None:
@@ -78,8 +79,8 @@ class Mover:
         self._queue = Names(settings.prefix).dead_letters
         self._database = database
         self._statements = statements
-        self._keys = keys
-        self._arrivals = Arrivals(settings, keys)
+        self._discretion = discretion
+        self._arrivals = Arrivals(settings, discretion.keys)
         self._waiting: asyncio.Queue[Delivery] = asyncio.Queue()
         self._consuming: asyncio.Task[None] | None = None
         self._consumers = 0
@@ -158,13 +159,18 @@ class Mover:
             return []
         try:
             origin, key = delivery.origin, delivery.routing_key
-            return [Parcel(delivery, self._arrivals.read(delivery.body, delivery.headers, key, origin))]
+            parcel = Parcel(delivery, self._arrivals.read(delivery.body, delivery.headers, key, origin))
         except UnreadableError as error:
             log.error("a dead letter cannot be opened and stays in its queue", why=str(error))  # noqa: TRY400
             self._hold(delivery)
             return []
         except Exception as error:  # noqa: BLE001 - whatever somebody sent, its bytes can be kept
-            return [self._as_it_came(delivery, error)]
+            parcel = self._as_it_came(delivery, error)
+        if all(self._discretion.may_keep(letter.body, letter.routing_key) for letter in parcel.letters):
+            return [parcel]
+        log.warning("a dead letter stays in its queue: it may hold secrets, and there is no key to seal it with")
+        self._hold(delivery)
+        return []
 
     def _as_it_came(self, delivery: Delivery, error: Exception) -> Parcel:
         log.error("a dead letter could not be read and is kept as it came", **_described(error))
@@ -191,7 +197,7 @@ class Mover:
 
     async def _store(self, letters: list[KeptLetter]) -> None:
         async with self._database.connection(self._settings.acquire_s) as connection:
-            await keep(connection, self._statements, self._keys, letters)
+            await keep(connection, self._statements, self._discretion.keys, letters)
         log.info("dead letters kept", letters=len(letters))
 
     async def _keep_apart(self, parcels: list[Parcel], error: Exception) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from rpc_client import wire
-from rpc_client.errors import InternalError, InvalidRequest, RemoteError, Unavailable
+from rpc_client.errors import InternalError, InvalidRequest, Reason, RemoteError, Unavailable
 from worker.admission import Admission, Refused, check_envelope
 from worker.answered import Answered, Teller, refused
 from worker.answers import business_error, expired
@@ -199,7 +199,8 @@ class Pipeline:
         if verdict in {Verdict.TIMEOUT, Verdict.TRANSIENT}:
             call.maybe_repeat = call.answer.method.lane == "write"
             return None
-        if call.maybe_repeat and (isinstance(error, Unavailable) or is_schema_change(error)):
+        passes = isinstance(error, Unavailable) and error.details.get("reason") != Reason.NO_KEY
+        if call.maybe_repeat and (passes or is_schema_change(error)):
             return None  # nothing can be learnt of it now; while it has time, that may change
         return await self._ruled_out(call, verdict) if isinstance(verdict, RemoteError) else error
 
@@ -207,13 +208,14 @@ class Pipeline:
         """The answer to a call that is not run. One that may have run before is fenced first: then the answer is true.
 
         Not so for a bug, or one that takes workers down: its call is kept for replay, which a fence would forbid. So is
-        a call that nobody waits for; and a replay whoever sent it may want to send again: there the answer holds for
-        this time only.
+        a call that nobody waits for; a replay whoever sent it may want to send again; and what this worker has no key
+        for, another may run: there the answer holds for this time only.
         """
         if not call.maybe_repeat:
             return answer
         try:
-            may_go_again = call.replayed or not call.awaited or isinstance(answer, InternalError)
+            kept = isinstance(answer, InternalError) or answer.details.get("reason") == Reason.NO_KEY
+            may_go_again = call.replayed or not call.awaited or kept
             stored = await (self._receipts.find_one(call) if may_go_again else self._receipts.fence(call))
         except Exception as error:  # noqa: BLE001 - whatever kept it from being known
             log.warning("an outcome could not be looked up", method=call.method, id=call.shown_id, error=repr(error))

@@ -31,7 +31,18 @@ MAX_TEXT = 64 << 10
 
 def takes_secrets(method: Method[..., Any]) -> bool:
     """Whether anything in its arguments is secret."""
-    return _schema(method).arguments.holds
+    return _schema(method).whole.holds
+
+
+@cache
+def answers_secrets(method: Method[..., Any]) -> bool:
+    """Whether anything in its result is secret."""
+    return holds_secrets(method.result.json_schema())
+
+
+def holds_secrets(schema: dict[str, Any]) -> bool:
+    """Whether anything in a value of this JSON schema is secret."""
+    return _Schema(schema).whole.holds
 
 
 def redacted(method: Method[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,7 +59,7 @@ def secrets_of(method: Method[..., Any], arguments: Mapping[str, Any]) -> tuple[
 
 def _replaced(method: Method[..., Any], arguments: Mapping[str, Any], hide: Callable[[Any], Any]) -> dict[str, Any]:
     values = to_jsonable_python(arguments, inf_nan_mode="constants", fallback=str)
-    shown: dict[str, Any] = _schema(method).arguments.shown(values, hide)
+    shown: dict[str, Any] = _schema(method).whole.shown(values, hide)
     return shown
 
 
@@ -119,12 +130,12 @@ _SECRET = _Place(secret=True)
 
 
 class _Schema:
-    """The JSON schema of a method's arguments, as the places it has."""
+    """A JSON schema, as the places it has."""
 
-    def __init__(self, method: Method[..., Any]) -> None:
-        self._whole = method.arguments.model_json_schema()
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self._definitions = schema.get("$defs", {})
         self._places: dict[frozenset[int], _Place] = {}
-        self.arguments = self._place([self._whole])
+        self.whole = self._place([schema])
 
     def _place(self, schemas: Sequence[Any]) -> _Place:
         """Where a value has to fit one of these. Places lead to each other in circles, so each is made once."""
@@ -174,10 +185,13 @@ class _Schema:
             yield one
             waiting += inner(one)
             if "$ref" in one:
-                waiting.append(self._whole["$defs"][one["$ref"].rpartition("/")[2]])
+                waiting.append(self._definitions[one["$ref"].rpartition("/")[2]])
 
 
-_schema = cache(_Schema)
+@cache
+def _schema(method: Method[..., Any]) -> _Schema:
+    """The schema of its arguments."""
+    return _Schema(method.arguments.model_json_schema())
 
 
 def _choices(schema: dict[str, Any]) -> list[Any]:

@@ -72,7 +72,9 @@ class Registry:
 class Family:
     """Registries that share a name on the wire, the folder of their SQL, and its ``migrations``."""
 
-    def __init__(self, *registries: Registry, sql: Traversable, live: Live | None = None) -> None:
+    def __init__(
+        self, *registries: Registry, sql: Traversable, live: Live | None = None, sealed: Iterable[str] = ()
+    ) -> None:
         names = {registry.contract.name for registry in registries}
         if len(names) != 1:
             raise RegistryError(f"a family has one name, these registries have {sorted(names)}")
@@ -80,6 +82,10 @@ class Family:
         self.registries = registries
         self.sql = sql
         self.live = live
+        self.sealed = tuple(sealed)
+        """What it keeps sealed, with ``keys`` and under ``worker.keys.row_place``, for changes of the keys: for each
+        NAME its statement ``list_NAME`` gives `key` and `sealed` of the next :rows :after a key, in their order, and
+        ``reseal_NAME`` puts :sealed in the place of :old at a :key."""
 
 
 def find_families(names: Iterable[str]) -> list[Family]:

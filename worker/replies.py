@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from worker.calls import Origin
     from worker.dead_letters import DeadLetter
-    from worker.keys import KeyRing
+    from worker.discretion import Discretion
     from worker.settings import WorkerSettings
 
 WAIT_S = 5.0
@@ -74,12 +74,12 @@ class Parcel:
 class Replies:
     """The publishing half of a worker."""
 
-    def __init__(self, settings: WorkerSettings, keys: KeyRing) -> None:
+    def __init__(self, settings: WorkerSettings, discretion: Discretion) -> None:
         self._settings = settings
         self._names = Names(settings.prefix)
         self._caller = settings.caller
         self._most = settings.message_bytes
-        self._keys = keys
+        self._discretion = discretion
         self.link = Link(
             settings.amqp_urls,
             name=f"rowcall worker {WORKER} replies",
@@ -198,11 +198,17 @@ class Replies:
         if self._flying:
             self._sweeping = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
 
-    async def bury(self, letter: DeadLetter, origin: Origin, routing_key: str) -> None:
-        """Put a dead letter into its queue, sealed, and wait until the broker has it."""
+    async def bury(self, letter: DeadLetter, origin: Origin, routing_key: str) -> bool:
+        """Put a dead letter into its queue, sealed, and wait until the broker has it.
+
+        False, and nothing is done, where it may not be kept for want of a key.
+        """
+        if not self._discretion.may_keep(letter.body, routing_key):
+            log.warning("a dead letter is left to the broker: there is no key to seal it with", reason=letter.reason)
+            return False
         letter = letter.within(self._most)
         headers = letter.headers(first_at=datetime.fromtimestamp(origin.received_at, UTC), worker=WORKER)
-        sealed = self._keys.seal(letter.body, place=QUEUE)
+        sealed = self._discretion.keys.seal(letter.body, place=QUEUE)
         properties = Basic.Properties(
             correlation_id=origin.correlation_id,
             reply_to=origin.reply_to,
@@ -225,6 +231,7 @@ class Replies:
                     assert self.link.connection is not None
                     await topology.declare(self.link.connection, self._settings)
                     await self._publish_dead(sealed, routing_key, properties)
+        return True
 
     async def _publish_dead(self, sealed: bytes, routing_key: str, properties: Basic.Properties) -> None:
         assert self._dead is not None

@@ -10,11 +10,21 @@ from typing import Any, get_args, get_origin
 from rpc_client.contract import Method
 from rpc_client.contract.rowcall import Rowcall
 from rpc_client.errors import InvalidRequest, Reason
-from worker.answers import DirectRead, DirectWrite, StoryRead, StoryWrite
+from worker.answers import DirectRead, DirectWrite, StoryRead, StoryWrite, Unkeyed
 from worker.built_in import Outcomes, server_info
 from worker.calls import Answer
-from worker.checks import check_effects, check_events, check_parameters, check_promises, is_record, result_shape
+from worker.checks import (
+    check_effects,
+    check_events,
+    check_parameters,
+    check_promises,
+    check_secrets,
+    is_record,
+    result_shape,
+)
+from worker.keys import key_ring
 from worker.receipts import SUFFIX
+from worker.redaction import answers_secrets, takes_secrets
 from worker.registry import Family, Registry, RegistryError
 from worker.settings import WorkerSettings
 from worker.statements import REPLY, Statement, StatementError, read_statements, sql_root
@@ -38,7 +48,11 @@ class Served:
 
 
 def serve(families: Sequence[Family], settings: WorkerSettings) -> Served:
-    """Bring promises, answers and statements together. RegistryError or StatementError when they do not agree."""
+    """Bring promises, answers and statements together. RegistryError or StatementError when they do not agree.
+
+    Where there is no key, methods with secrets are answered by saying so. KeysError when there is something else.
+    """
+    seals = key_ring(settings).seals
     statements = read_statements("rowcall", sql_root() / "rowcall")
     answers: dict[str, Answer] = {}
     names = [Rowcall.name, *(family.name for family in families)]
@@ -50,17 +64,24 @@ def serve(families: Sequence[Family], settings: WorkerSettings) -> Served:
         statements |= own
         for registry in family.registries:
             for method in registry.contract.methods().values():
-                answers[method.name] = _answer(method, registry, statements, settings)
+                answer = _answer(method, registry, statements, settings)
+                answers[method.name] = answer if seals or not _keeps_secrets(method) else Unkeyed(method)
     outcomes = Outcomes(Rowcall.outcome, statements, settings.retention_days, settings.operator_names)
     for own_answer in (server_info(families, len(answers), settings), outcomes):
         answers[own_answer.method.name] = own_answer
     return Served(families, answers, statements)
 
 
+def _keeps_secrets(method: Method[..., Any]) -> bool:
+    """Whether secrets are left somewhere by it, or were: a write's may come to lie among the dead letters."""
+    return answers_secrets(method) or (method.lane == "write" and takes_secrets(method))
+
+
 def _answer(
     method: Method[..., Any], registry: Registry, statements: Mapping[str, Statement], settings: WorkerSettings
 ) -> Answer:
     story = registry.stories.get(method)
+    check_secrets(method)
     if method.lane == "write":
         check_events(method, statements[method.name] if story is None else None)
     if story is not None and method.lane == "read":

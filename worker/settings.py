@@ -74,7 +74,7 @@ class WorkerSettings(ClientSettings):
     )
     encryption_keys: SecretStr = Field(
         default=SecretStr(""),
-        description="Seal dead letters; newest key first, comma-separated; `rowcall keys new` makes one.",
+        description="Seal dead letters, and what families keep; newest first, comma-separated; `rowcall keys new`.",
     )
     operators: Annotated[list[str], NoDecode] = Field(
         default_factory=list,

@@ -18,7 +18,7 @@ class Composed(Generic[P, R]):
 
     def __init__(self, declaration: Declaration[P, R]) -> None:
         self._declaration = declaration
-        signature = inspect.signature(declaration)
+        signature = inspect.signature(declaration, eval_str=True)
         self.signature = signature.replace(parameters=list(signature.parameters.values())[1:])
         self.__doc__ = declaration.__doc__
 

@@ -100,6 +100,15 @@ where
 order by g.version desc
 limit 1;
 
+-- name: get_graph_metadata
+-- What the newest version is that this user may see: an owner all, everybody else the listed ones.
+select
+    id, version, name, description, is_active, user_id, created_at
+from platform.graphs
+where id = :graph_id and (user_id = :user_id or is_listed)
+order by version desc
+limit 1;
+
 -- name: user_exists
 -- Whether this user is known.
 select count(*) = 1 as known

@@ -470,3 +470,35 @@ from platform.graph_executions as e
 inner join platform.nodes as n on e.graph_id = n.graph_id and e.graph_version = n.graph_version
 inner join platform.blocks as b on n.block_id = b.id
 where e.id = :graph_exec_id and n.id = :node_id;
+
+-- name: get_block_error_stats
+-- Of each block that failed within seven days: how often, by the first word of the error, and how often it ran in all.
+-- scans: it counts whatever a week holds, and that is what the method is for; it is declared slow.
+select
+    t.block_id,
+    t.error_type,
+    t.total_executions,
+    t.executions as failed_executions
+from (
+    select
+        n.block_id,
+        f.error_type,
+        count(*) as executions,
+        (sum(count(*)) over (partition by n.block_id))::bigint as total_executions
+    from platform.node_executions as x
+    inner join platform.nodes as n on x.node_id = n.id
+    cross join
+        lateral (
+            select
+                case
+                    when x.status = 'FAILED'
+                        then left(substring(coalesce(x.stats ->> 'error', '') from '^[^:[:space:]]*'), 200)
+                end as error_type
+        ) as f
+    where
+        x.add_time >= (select clock_timestamp() - interval '7 days')
+        and x.status <> 'PENDING'
+    group by n.block_id, f.error_type
+) as t
+where t.error_type is not null
+order by t.block_id, t.error_type;

@@ -179,35 +179,33 @@ async def test_a_foreign_client_gets_one_reply_with_its_correlation_id(peer: Pee
     assert orjson.loads(reply.body)["result"] == 5
 
 
-@pytest.mark.parametrize(
-    ("body", "routing_key", "properties", "reason"),
-    [
-        (b"garbage", "write.accounts.deposit", {}, "malformed"),
-        (b"", "write.accounts.deposit", {}, "malformed"),
-        (b"{}" * 70, "write.accounts.deposit", {}, "malformed"),
-        (b"{}\n" * 70, "write.accounts.deposit", {}, "too_many_calls"),
-        (b'{"method":"accounts.depositt"}', "write.accounts.depositt", {}, "unknown_method"),
-        (b'{"method":"accounts.deposit"}', "write.accounts.withdraw", {}, "wrong_lane"),
-        (b'{"method":"accounts.deposit"}', "read.accounts.deposit", {}, "wrong_lane"),
-        (b"{}", "write.x", {"content_type": "application/python-pickle"}, "content_type"),
-        (b"{}", "write.x", {"content_encoding": "gzip"}, "encoding"),
-        (
-            b'{"method":"accounts.get_account","args":{"account_id":"' + b"x" * (2 << 20) + b'"}}',
-            "read.x",
-            {},
-            "too_large",
-        ),
-    ],
-)
-async def test_a_message_that_is_no_call_gets_a_typed_answer_and_the_worker_lives(
-    peer: Peer, worker, client, body, routing_key, properties, reason
-):
-    await peer.send(body, routing_key, **properties)
-    reply = orjson.loads((await peer.reply()).body)
+NO_CALLS = [
+    (b"garbage", "write.accounts.deposit", {}, "malformed"),
+    (b"", "write.accounts.deposit", {}, "malformed"),
+    (b"{}" * 70, "write.accounts.deposit", {}, "malformed"),
+    (b"{}\n" * 70, "write.accounts.deposit", {}, "too_many_calls"),
+    (b'{"method":"accounts.depositt"}', "write.accounts.depositt", {}, "unknown_method"),
+    (b'{"method":"accounts.deposit"}', "write.accounts.withdraw", {}, "wrong_lane"),
+    (b'{"method":"accounts.deposit"}', "read.accounts.deposit", {}, "wrong_lane"),
+    (b"{}", "write.x", {"content_type": "application/python-pickle"}, "content_type"),
+    (b"{}", "write.x", {"content_encoding": "gzip"}, "encoding"),
+    (
+        b'{"method":"accounts.get_account","args":{"account_id":"' + b"x" * (2 << 20) + b'"}}',
+        "read.x",
+        {},
+        "too_large",
+    ),
+]
 
-    assert (reply["error"], reply["details"]["reason"]) == ("InvalidRequest", reason)
-    assert (await AsyncAccounts(client).open_account("a-1", "me")).balance == 0
-    assert worker.process.returncode is None
+
+async def test_a_message_that_is_no_call_gets_a_typed_answer_and_the_worker_lives(peer: Peer, worker, client):
+    for n, (body, routing_key, properties, reason) in enumerate(NO_CALLS):
+        await peer.send(body, routing_key, **properties)
+        reply = orjson.loads((await peer.reply()).body)
+
+        assert (reply["error"], reply["details"]["reason"]) == ("InvalidRequest", reason)
+        assert (await AsyncAccounts(client).open_account(f"a-{n}", "me")).balance == 0
+        assert worker.process.returncode is None
 
 
 async def test_an_expired_foreign_call_is_answered_and_not_run(peer: Peer, client):

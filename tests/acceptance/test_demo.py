@@ -99,7 +99,7 @@ async def test_a_killed_worker_costs_nothing_and_the_demo_leaves_nothing(own_env
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("asked", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.heavy)])
 async def test_an_interrupted_demo_leaves_nothing(own_environment, servers, tmp_path, asked):
     async with started(1000, own_environment, tmp_path) as process:
         assert process.stdout is not None

@@ -12,7 +12,7 @@ import pytest
 
 from accounts import AsyncAccounts
 from rpc_client import AsyncClient
-from tests.conftest import WorkerProcess
+from tests.conftest import StartWorker, WorkerProcess
 
 IDLE_MB = 80
 NEVER_IMPORTED = {"typer", "rich", "click", "opentelemetry", "pytest"}
@@ -23,6 +23,12 @@ def resident_mb(worker: WorkerProcess) -> float:
     status = Path(f"/proc/{worker.process.pid}/status").read_text()
     (kilobytes,) = re.findall(r"^VmRSS:\s+(\d+) kB$", status, re.MULTILINE)
     return int(kilobytes) / 1024
+
+
+@pytest.fixture
+async def worker(start_worker: StartWorker) -> WorkerProcess:
+    """One that shares no memory with whoever forked it."""
+    return await start_worker("-u")
 
 
 async def test_an_idle_worker_is_small(worker):

@@ -11,6 +11,7 @@ import structlog
 from rpc_client.connection import Link
 from tests.acceptance.broker import connected_peer
 from worker import topology
+from worker.discretion import Discretion
 from worker.keys import KeyRing, new_key
 from worker.mover import PREFETCH, Mover
 from worker.settings import WorkerSettings
@@ -20,7 +21,7 @@ LETTERS, ROUNDS = PREFETCH + 4, 12
 
 
 async def test_letters_that_come_again_and_again_add_no_consumers(settings: WorkerSettings, local: LocalWorker):
-    mover = Mover(settings, local.database, {}, KeyRing([new_key()]), held_s=0.1)
+    mover = Mover(settings, local.database, {}, Discretion(KeyRing([new_key()])), held_s=0.1)
 
     async def on_up(connection: aio_pika.abc.AbstractConnection) -> None:
         await topology.declare(connection, settings)

@@ -246,11 +246,11 @@ async def test_whatever_lies_in_the_queue_is_kept_and_calls_go_on(peer: Peer, st
         )
     await bury(peer, call(), **{"x-rowcall-attempts": -(2**40), "x-rowcall-error": "\0", "x-rowcall-last-at": "soon"})
 
-    await start_worker()
+    await start_worker(ROWCALL_ENCRYPTION_KEYS=KEY)
     kept = await rows(sql, len(bodies) + 1)
 
     assert {row["reason"] for row in kept.values()} == {"malformed", "exhausted", "internal"}
-    found = [(await dead_letter(sql))["body"] for _ in kept]
+    found = [(await dead_letter(sql, KeyRing([KEY])))["body"] for _ in kept]
     assert all(body in found for body in bodies)
     async with AsyncClient(ClientSettings.model_validate(settings.model_dump())) as client:
         assert (await AsyncAccounts(client).open_account("a-1", "me")).balance == 0

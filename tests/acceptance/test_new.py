@@ -45,6 +45,7 @@ async def run(package: Path, *words: str, **variables: str) -> str:
     return output.decode()
 
 
+@pytest.mark.heavy
 async def test_it_passes_its_own_tests_untouched(package, settings):
     variables = environment(settings)
     path = os.pathsep.join([str(package), variables.pop("PYTHONPATH")])

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+from pydantic import SecretStr
 
-from tests.conftest import environment
+from tests.conftest import RUN, environment, workers
+from worker.settings import WorkerSettings
+from worker.testing import scratch_database
 
 LISTS_MODULES = """
 import json, sys
@@ -19,6 +24,7 @@ def pytest_unconfigure(config):
 """
 CALLS = """
 import asyncio
+from uuid import uuid4
 
 import pytest
 
@@ -29,7 +35,7 @@ kept = []
 
 @pytest.fixture
 {fixture}async def user(rowcall_client):
-    created = await rowcall_client.platform.create_user("user-{n}", "{n}@example.org")
+    created = await rowcall_client.platform.create_user(str(uuid4()), f"{{uuid4()}}@example.org")
     yield created.id
     assert await rowcall_client.platform.get_credits(created.id) == 500
 
@@ -85,6 +91,17 @@ def test_every_test_has_its_own(rowcall_stub: StubClient):
 NEITHER = ["-p", "no:asyncio", "-p", "no:anyio"]
 
 
+@pytest.fixture(scope="module")
+async def served(base_settings: WorkerSettings, migrated: str, tmp_path_factory) -> AsyncIterator[dict[str, str]]:
+    """A worker that answers every test of this file, as the environment names it to them."""
+    async with scratch_database(base_settings.postgres_url.get_secret_value(), copy_of=migrated) as url:
+        own = {"postgres_url": SecretStr(url), "prefix": f"rowcall-test-{RUN}-{uuid4().hex[:8]}"}
+        settings = base_settings.model_copy(update=own)
+        async with workers(settings, tmp_path_factory.mktemp("worker")) as start:
+            await start()
+            yield environment(settings)
+
+
 async def run_pytest(folder: Path, tests: str, *options: str, **variables: str) -> str:
     """Run these tests in a process of their own, where every warning is an error; what pytest printed."""
     (folder / "test_inner.py").write_text(tests)
@@ -116,12 +133,12 @@ async def test_tests_that_use_no_fixture_of_ours_import_the_plugins_module_and_n
     assert with_plugin - without == {"rowcall_pytest"}
 
 
-def calls(n: int, mark: str, fixture: str = "") -> str:
-    return CALLS.format(n=n, mark=mark, fixture=fixture).replace("@pytest.fixture\n@", "@")
+def calls(mark: str, fixture: str = "") -> str:
+    return CALLS.format(mark=mark, fixture=fixture).replace("@pytest.fixture\n@", "@")
 
 
-STRICT = calls(1, "@pytest.mark.asyncio\n", "@__import__('pytest_asyncio').fixture\n")
-ANYIO = calls(1, "@pytest.mark.anyio\n") + "\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
+STRICT = calls("@pytest.mark.asyncio\n", "@__import__('pytest_asyncio').fixture\n")
+ANYIO = calls("@pytest.mark.anyio\n") + "\n\n@pytest.fixture\ndef anyio_backend():\n    return 'asyncio'\n"
 PER_TEST = ["-o", "asyncio_default_fixture_loop_scope=function"]
 PER_SESSION = ["-o", "asyncio_default_fixture_loop_scope=session", "-o", "asyncio_default_test_loop_scope=session"]
 
@@ -131,8 +148,8 @@ PER_SESSION = ["-o", "asyncio_default_fixture_loop_scope=session", "-o", "asynci
     [
         (STRICT, ["-p", "no:anyio", *PER_TEST]),
         (STRICT, ["-p", "no:anyio", *PER_SESSION]),
-        (calls(1, ""), ["-p", "no:anyio", "--asyncio-mode=auto", *PER_TEST]),
-        (calls(1, ""), ["-p", "no:anyio", "--asyncio-mode=auto", *PER_SESSION]),
+        (calls(""), ["-p", "no:anyio", "--asyncio-mode=auto", *PER_TEST]),
+        (calls(""), ["-p", "no:anyio", "--asyncio-mode=auto", *PER_SESSION]),
         (ANYIO, ["-p", "no:asyncio"]),
         (ANYIO, PER_TEST),
         (PLAIN, NEITHER),
@@ -141,9 +158,9 @@ PER_SESSION = ["-o", "asyncio_default_fixture_loop_scope=session", "-o", "asynci
     ids=["strict", "strict-session", "auto", "auto-session", "anyio", "anyio-beside-asyncio", "neither", "plain"],
 )
 async def test_the_client_works_with_whatever_runs_the_tests(
-    worker, settings, tmp_path: Path, tests: str, options: list[str]
+    served: dict[str, str], tmp_path: Path, tests: str, options: list[str]
 ):
-    assert "2 passed" in await run_pytest(tmp_path, tests, *options, **environment(settings))
+    assert "2 passed" in await run_pytest(tmp_path, tests, *options, **served)
 
 
 async def test_the_stub_needs_no_plugin_for_async_tests_and_no_servers(tmp_path: Path):

@@ -12,6 +12,7 @@ import orjson
 import pytest
 import structlog
 from pamqp import encode
+from pydantic import SecretStr
 
 from accounts.services import family as accounts_family
 from rpc_client.wire import encode_call
@@ -19,6 +20,7 @@ from tests.acceptance.vault import family as vault_family
 from tests.proxy import proxied
 from worker.calls import Origin
 from worker.dead_letters import DeadLetter, error_text, traceback_text
+from worker.keys import new_key
 from worker.pipeline import Answered
 from worker.settings import WorkerSettings
 from worker.testing import LocalWorker, local_worker
@@ -47,7 +49,8 @@ def kept(answered: Answered) -> list[tuple[str, bytes, str | None]]:
 
 @pytest.fixture
 async def vault(settings: WorkerSettings, postgres_url: str) -> AsyncIterator[LocalWorker]:
-    async with local_worker(postgres_url, [vault_family], settings=settings) as worker:
+    sealing = settings.model_copy(update={"encryption_keys": SecretStr(new_key())})
+    async with local_worker(postgres_url, [vault_family], settings=sealing) as worker:
         yield worker
 
 

@@ -10,13 +10,14 @@ from uuid import uuid4
 
 import orjson
 import pytest
-from pydantic import AfterValidator
+from pydantic import AfterValidator, SecretStr
 from structlog.testing import capture_logs
 
 from rpc_client.contract import Secret, Service, write
 from rpc_client.wire import decode_reply, encode_call
 from worker.calls import Origin
 from worker.fingerprint import fingerprint
+from worker.keys import new_key
 from worker.pipeline import Answered
 from worker.registry import Family, Registry
 from worker.settings import WorkerSettings
@@ -70,7 +71,8 @@ tokens.direct(Tokens.keep, Tokens.check)
 @pytest.fixture
 async def worker(postgres_url: str, settings: WorkerSettings, tmp_path: Path) -> AsyncIterator[LocalWorker]:
     (tmp_path / "tokens.sql").write_text(SQL)
-    async with local_worker(postgres_url, [Family(tokens, sql=tmp_path)], settings=settings) as worker:
+    sealing = settings.model_copy(update={"encryption_keys": SecretStr(new_key())})
+    async with local_worker(postgres_url, [Family(tokens, sql=tmp_path)], settings=sealing) as worker:
         yield worker
 
 

@@ -12,12 +12,13 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from rpc_client.errors import Unavailable
 from tests.acceptance.test_cli import Rowcall
 from tests.services.test_store import AT, LETTER
 from worker.database import Database
 from worker.desk.rotation import Rotated, rotate
 from worker.desk.store import KeptLetter, keep
-from worker.keys import KeyRing, KeysError, UnreadableError, key_ring, new_key
+from worker.keys import KeyRing, KeysError, StrictKeyRing, UnreadableError, key_ring, new_key, row_place
 from worker.served import Served
 from worker.settings import WorkerSettings
 
@@ -39,6 +40,18 @@ def test_what_was_kept_in_the_clear_is_read_with_or_without_keys_and_sealed_when
     assert clear.startswith(b"clear:")
     assert KeyRing([]).unseal(clear, place="queue") == KeyRing([NEW]).unseal(clear, place="queue") == b"call"
     assert b"call" not in KeyRing([NEW]).renewed(clear, place="queue")
+
+
+def test_what_families_keep_is_neither_sealed_without_a_key_nor_believed_in_the_clear():
+    clear, sealed = KeyRing([]).seal(b"forged", place="place/1"), StrictKeyRing([OLD]).seal(b"mine", place="place/1")
+
+    assert StrictKeyRing([NEW, OLD]).unseal(sealed, place="place/1") == b"mine"
+    with pytest.raises(UnreadableError):
+        StrictKeyRing([NEW]).unseal(clear, place="place/1")
+    for use, data in [(StrictKeyRing([]).seal, b"mine"), (StrictKeyRing([]).unseal, sealed)]:
+        with pytest.raises(Unavailable, match="set ROWCALL_ENCRYPTION_KEYS") as told:
+            use(data, place="place/1")
+        assert told.value.details == {"reason": "no_key"}
 
 
 @pytest.mark.parametrize(
@@ -144,6 +157,10 @@ async def test_the_command_prints_a_key_rotates_and_names_what_it_cannot_open(se
     rowcall = Rowcall(settings, tmp_path)
     await fill(sql, served, 3, OLD)
     await fill(sql, served, 1, LOST)
+    for user_id, held in (("u-1", OLD), ("u-2", LOST)):
+        sealed = StrictKeyRing([held]).seal(b"{}", place=row_place("user_integrations", user_id)).decode()
+        await sql.execute("insert into platform.users (id, email) values ($1, $1)", user_id)
+        await sql.execute("insert into platform.user_integrations values ($1, $2)", user_id, sealed)
 
     key = (await rowcall("keys", "new")).out.strip()
     without = await rowcall("keys", "rotate")
@@ -151,10 +168,17 @@ async def test_the_command_prints_a_key_rotates_and_names_what_it_cannot_open(se
     whole = await rowcall("keys", "rotate", ROWCALL_ENCRYPTION_KEYS=f"{key},{LOST}")
 
     assert (without.code, "`rowcall keys new` makes one" in without.err) == (1, True)
-    assert (ran.code, ran.out) == (1, "3 sealed anew, 0 were sealed with the newest key already\n")
-    assert "no key opens 1 of them" in ran.err
-    assert (whole.code, whole.out.splitlines()[0]) == (0, "1 sealed anew, 3 were sealed with the newest key already")
-    assert await sql.fetch("select action, (details ->> 'sealed')::int from rowcall.audit order by number") == [
-        ("rotate", 3),
-        ("rotate", 1),
-    ]
+    assert (ran.code, ran.out.splitlines()) == (
+        1,
+        [
+            "dead letters: 3 sealed anew, 0 were sealed with the newest key already",
+            "platform.user_integrations: 1 sealed anew, 0 were sealed with the newest key already",
+            "platform.user_metadata: 0 sealed anew, 0 were sealed with the newest key already",
+        ],
+    )
+    assert "dead letters: no key opens 1 of them, and they are left as they were: 4" in ran.err
+    assert "platform.user_integrations: no key opens 1 of them, and they are left as they were: u-2" in ran.err
+    assert whole.code == 0
+    assert whole.out.startswith("dead letters: 1 sealed anew, 3 were sealed with the newest key already\n")
+    deeds = await sql.fetch("select action, (details ->> 'sealed')::int from rowcall.audit order by number")
+    assert deeds == [("rotate", sealed) for sealed in (3, 1, 0, 1, 1, 0)]

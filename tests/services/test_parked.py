@@ -13,6 +13,7 @@ from accounts import AsyncAccounts
 from rpc_client import AsyncClient
 from worker import topology
 from worker.consumer import Consumer
+from worker.discretion import Discretion
 from worker.keys import KeyRing
 from worker.replies import Replies
 from worker.settings import WorkerSettings
@@ -26,7 +27,7 @@ where datname = current_database() and wait_event_type = 'Lock'"""
 async def consumer(settings: WorkerSettings, local: LocalWorker, monkeypatch) -> AsyncIterator[Consumer]:
     """Two calls are enough for it."""
     monkeypatch.setattr("worker.consumer.MAX_CALLS_IN_HAND", 2)
-    replies = Replies(settings, KeyRing([]))
+    replies = Replies(settings, Discretion(KeyRing([])))
     consumer = Consumer(settings, local.pipeline, replies, lambda *_: None)
     replies.link.start()
     consumer.link.start()

@@ -12,9 +12,11 @@ import pytest
 from pydantic import AfterValidator, Field, model_validator
 
 from rpc_client import InvalidRequest
-from rpc_client.contract import AsyncService, Record, Secret, Service, read
-from worker.registry import Family, Registry
+from rpc_client.contract import AsyncService, EventData, Record, Secret, Service, read, write
+from worker.registry import Family, Registry, RegistryError
+from worker.served import serve
 from worker.servers import Servers
+from worker.settings import WorkerSettings
 from worker.testing import LocalWorker, local_worker, scratch_database
 
 CANARY = "CANARY-7d1f"
@@ -73,6 +75,48 @@ class AsyncVault(Vault, AsyncService): ...
 SQL = """-- name: length
 select length(:password)::bigint as length;
 """
+
+
+class Locked(EventData, aggregate="vault"):
+    code: Annotated[str, Secret()]
+
+
+class Careless(Service, name="vault"):
+    """Writes that would leave secrets in a receipt."""
+
+    @write(emits=[])
+    async def draw(self) -> list[Key]: ...
+
+    @write(emits=[Locked])
+    async def lock(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("method", "complaint"),
+    [
+        (Careless.draw, r"vault\.draw answers secrets, and its receipt would keep them in the clear"),
+        (Careless.lock, r"vault\.lock: the event Locked holds secrets"),
+    ],
+    ids=["result", "event"],
+)
+def test_a_write_that_would_leave_a_secret_in_its_receipt_is_not_served(tmp_path: Path, method, complaint: str):
+    class One(Service, name="vault"): ...
+
+    setattr(One, method.attribute, method)
+    registry = Registry(One)
+
+    @registry.implements(method)
+    async def story(tx) -> None: ...
+
+    with pytest.raises(RegistryError, match=complaint):
+        serve([Family(registry, sql=tmp_path)], WorkerSettings())
+
+
+def test_what_is_sealed_needs_its_statements_to_change_keys(tmp_path: Path):
+    class Nothing(Service, name="vault"): ...
+
+    with pytest.raises(RegistryError, match=r"no statement is called vault\.list_codes, vault\.reseal_codes"):
+        serve([Family(Registry(Nothing), sql=tmp_path, sealed=["codes"])], WorkerSettings())
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from rpc_client.contract.platform.credits import Cents, Credits, UsageTransactio
 from rpc_client.contract.platform.events import (
     CreditsAdded,
     CreditsSpent,
+    ExecutionDataSet,
     GraphCreated,
     GraphExecutionChange,
     GraphExecutionCreated,
@@ -21,9 +22,16 @@ from rpc_client.contract.platform.events import (
     NodeExecutionOutputAdded,
     NodeExecutionStatsUpdated,
     NodeExecutionStatusChanged,
+    NotificationAdded,
+    NotificationBatchEmptied,
     UserCreated,
+    UserIntegrationsUpdated,
+    UserMetadataUpdated,
+    UserUnsubscribed,
 )
+from rpc_client.contract.platform.execution_data import ExecutionData
 from rpc_client.contract.platform.executions import (
+    BlockErrorStats,
     BlockInput,
     Executions,
     GraphExecution,
@@ -39,14 +47,30 @@ from rpc_client.contract.platform.graphs import (
     BaseGraph,
     Block,
     BlockType,
+    GraphMetadata,
     GraphModel,
     Graphs,
 )
+from rpc_client.contract.platform.integrations import (
+    APIKeyCredentials,
+    Credentials,
+    HostScopedCredentials,
+    Integrations,
+    ManagedCredentials,
+    OAuth2Credentials,
+    OAuthState,
+    UserIntegrations,
+    UserMetadata,
+    UserMetadataDTO,
+    UserPasswordCredentials,
+)
+from rpc_client.contract.platform.notification_type import NotificationType
+from rpc_client.contract.platform.notifications import NotificationEvent, Notifications, UserNotificationBatchDTO
 from rpc_client.contract.platform.status import AgentExecutionStatus
-from rpc_client.contract.platform.users import User, Users
+from rpc_client.contract.platform.users import NotificationPreference, User, UserEmailVerification, Users
 
 
-class Platform(Executions, Graphs, Credits, Users, name="platform"):
+class Platform(Executions, ExecutionData, Graphs, Credits, Users, Integrations, Notifications, name="platform"):
     """Everything an agent platform asks of its database."""
 
 
@@ -70,27 +94,35 @@ EXECUTOR_METHODS: frozenset[Method[..., Any]] = frozenset(
         Executions.update_node_execution_stats,
         Executions.upsert_execution_input,
         Executions.upsert_execution_output,
+        Executions.get_block_error_stats,
         Graphs.list_graph,
         Graphs.get_node,
         Graphs.get_connected_output_nodes,
+        Users.get_active_user_ids_page,
+        Notifications.get_all_batches_by_type_page,
     }
 )
 """The methods that take no user: who may call them sees and changes everybody's runs. For executors and operators."""
 
 __all__ = [
     "EXECUTOR_METHODS",
+    "APIKeyCredentials",
     "AgentExecutionStatus",
     "AgentNode",
     "AgentNodeLink",
     "AsyncPlatform",
     "BaseGraph",
     "Block",
+    "BlockErrorStats",
     "BlockInput",
     "BlockType",
     "Cents",
+    "Credentials",
     "Credits",
     "CreditsAdded",
     "CreditsSpent",
+    "ExecutionData",
+    "ExecutionDataSet",
     "Executions",
     "GraphCreated",
     "GraphExecution",
@@ -103,8 +135,12 @@ __all__ = [
     "GraphExecutionStatusChanged",
     "GraphExecutionWithNodes",
     "GraphListed",
+    "GraphMetadata",
     "GraphModel",
     "Graphs",
+    "HostScopedCredentials",
+    "Integrations",
+    "ManagedCredentials",
     "NodeExecutionChange",
     "NodeExecutionInputAdded",
     "NodeExecutionOutputAdded",
@@ -112,10 +148,27 @@ __all__ = [
     "NodeExecutionStatsUpdated",
     "NodeExecutionStatusChanged",
     "NodeExecutionUpdate",
+    "NotificationAdded",
+    "NotificationBatchEmptied",
+    "NotificationEvent",
+    "NotificationPreference",
+    "NotificationType",
+    "Notifications",
+    "OAuth2Credentials",
+    "OAuthState",
     "Platform",
     "SyncPlatform",
     "UsageTransactionMetadata",
     "User",
     "UserCreated",
+    "UserEmailVerification",
+    "UserIntegrations",
+    "UserIntegrationsUpdated",
+    "UserMetadata",
+    "UserMetadataDTO",
+    "UserMetadataUpdated",
+    "UserNotificationBatchDTO",
+    "UserPasswordCredentials",
+    "UserUnsubscribed",
     "Users",
 ]

@@ -3,11 +3,34 @@
 from __future__ import annotations
 
 from rpc_client.contract._event import EventData
+from rpc_client.contract.platform.notification_type import NotificationType
 from rpc_client.contract.platform.status import AgentExecutionStatus
 
 
 class UserCreated(EventData, aggregate="user"):
     """A user became known. What is known of it, only a call tells."""
+
+
+class UserIntegrationsUpdated(EventData, aggregate="user"):
+    """A user's credentials were replaced. What they are, only a call tells."""
+
+    credentials: int
+    """How many there are now."""
+    oauth_states: int
+    """How many agreements are waited for now."""
+
+
+class UserMetadataUpdated(EventData, aggregate="user"):
+    """A user's metadata changed. What it is, only a call tells."""
+
+    integration_credentials: int
+    """How many there are now."""
+    integration_oauth_states: int
+    """How many agreements are waited for now."""
+
+
+class UserUnsubscribed(EventData, aggregate="user"):
+    """A user wants no notification of any type any more."""
 
 
 class CreditsSpent(EventData, aggregate="credits"):
@@ -112,3 +135,23 @@ class NodeExecutionOutputAdded(EventData, aggregate="node_execution"):
     graph_exec_id: str
     node_id: str
     output_name: str
+
+
+class ExecutionDataSet(EventData, aggregate="execution_data"):
+    """A value was set under a key; the aggregate is the user whose it is."""
+
+    key: str
+    node_exec_id: str
+    """The run that set it."""
+
+
+class NotificationAdded(EventData, aggregate="notification_batch"):
+    """A notification waits to be sent; the aggregate is the user it is for."""
+
+    type: NotificationType
+
+
+class NotificationBatchEmptied(EventData, aggregate="notification_batch"):
+    """The notifications of a type wait no more; the aggregate is the user they were for."""
+
+    type: NotificationType

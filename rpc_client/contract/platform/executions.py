@@ -133,6 +133,23 @@ class NodeExecutionUpdate(Record):
     stats: dict[str, Any] | None = None
 
 
+class BlockErrorStats(Record):
+    """How often a block failed with one type of error."""
+
+    block_id: str
+    error_type: str
+    """What its error began with, up to the first colon or blank; empty where it told none."""
+    total_executions: int
+    """Of the block, however they ended."""
+    failed_executions: int
+    """Those that failed with this type of error."""
+
+    @property
+    def error_rate(self) -> float:
+        """Percent of all executions of the block that failed with this type of error."""
+        return 100 * self.failed_executions / self.total_executions if self.total_executions else 0.0
+
+
 def _has_nodes(execution: Any) -> str:
     given = execution if isinstance(execution, dict) else vars(execution)
     return "with nodes" if "node_executions" in given else "without"
@@ -422,6 +439,19 @@ class Executions(Service, name="platform"):
             NotFoundError: there is no such node execution.
 
         Emits: NodeExecutionOutputAdded.
+        Source: spec 0 §3.1.
+        """
+        ...
+
+    @read(slow=True)
+    async def get_block_error_stats(self) -> list[BlockErrorStats]:
+        """How often blocks failed, by type of error, in everybody's runs of the last seven days.
+
+        Counted are the node executions created in that time, but not those that are still PENDING.
+
+        Returns:
+            One entry for every block and type of error, by block and type; none for a block that did not fail.
+
         Source: spec 0 §3.1.
         """
         ...

@@ -10,7 +10,7 @@ from uuid import uuid4
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from rpc_client.contract._method import Service, read, write
-from rpc_client.contract._record import Record
+from rpc_client.contract._record import Record, Timestamp
 from rpc_client.contract.platform.events import GraphCreated, GraphListed
 from rpc_client.contract.platform.users import Id
 from rpc_client.errors import Conflict, NotFoundError
@@ -105,6 +105,19 @@ class GraphModel(BaseGraph):
     """Every graph that this one runs, however deep."""
 
 
+class GraphMetadata(Record):
+    """What a version of a graph is called and whose it is, without what is in it."""
+
+    id: str
+    version: int
+    name: str
+    description: str
+    is_active: bool
+    user_id: str
+    """Its owner."""
+    created_at: Timestamp
+
+
 def _twice(keys: list[Any]) -> list[Any]:
     return [key for key, times in Counter(keys).items() if times > 1]
 
@@ -187,6 +200,17 @@ class Graphs(Service, name="platform"):
 
         Returns:
             None when there is none, or none this user may see. Nodes and links in the order of the file.
+
+        Source: spec 0 §3.2.
+        """
+        ...
+
+    @read
+    async def get_graph_metadata(self, graph_id: Id, user_id: Id) -> GraphMetadata | None:
+        """What the newest version is that this user may see: the owner the newest of all, others the newest listed.
+
+        Returns:
+            None when there is none, or none this user may see.
 
         Source: spec 0 §3.2.
         """

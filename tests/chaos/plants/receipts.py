@@ -91,7 +91,7 @@ def reply_early() -> None:
         connection = await stack.enter_async_context(self.connection(expires_at - time.time(), slow=slow))
         await stack.enter_async_context(connection.transaction())
         try:
-            yield Transaction(connection, statements, expires_at, self._settings.prefix)
+            yield Transaction(connection, statements, expires_at, self._keys, self._settings.prefix)
         except BaseException:
             await stack.__aexit__(*sys.exc_info())
             raise

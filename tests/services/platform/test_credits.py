@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
 import json
+import random
 
 import pytest
 
@@ -137,6 +140,27 @@ async def test_first_credits_that_come_at_once_all_count(platform: AsyncPlatform
     await asyncio.gather(*(platform.add_credits(owner, 10, "welcome") for _ in range(10)))
 
     assert await platform.get_credits(owner) == 100
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_a_hundred_who_spend_and_read_at_once_conserve_every_cent(platform: AsyncPlatform, owner, sql, seed):
+    chance = random.Random(seed)
+    await platform.add_credits(owner, 1000, "welcome")
+    spent: list[int] = []
+
+    async def spend(cents: int) -> None:
+        with contextlib.suppress(InsufficientCredits):
+            spent.append(await platform.spend_credits(owner, cents, NOTHING))
+
+    calls = [spend(chance.randint(1, 60)) if chance.random() < 0.6 else platform.get_credits(owner) for _ in range(100)]
+    reads = {read for read in await asyncio.gather(*calls) if read is not None}
+
+    ledger = await sql.fetch("select amount, balance from platform.credit_transactions order by number")
+    balances = [row["balance"] for row in ledger]
+    assert list(itertools.accumulate(row["amount"] for row in ledger)) == balances
+    assert await platform.get_credits(owner) == balances[-1] >= 0
+    assert sorted(spent, reverse=True) == balances[1:]
+    assert reads <= set(balances)
 
 
 async def test_the_ledger_adds_up_to_the_balance(platform: AsyncPlatform, owner, sql):

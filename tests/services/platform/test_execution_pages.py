@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 
 import pytest
@@ -21,6 +22,25 @@ async def test_executions_come_in_pages_newest_first_while_others_begin(platform
         read += page
 
     assert [execution.id for execution in read] == made[::-1]
+
+
+async def test_pages_are_complete_for_ten_readers_while_forty_others_begin(platform: AsyncPlatform, owner, graph):
+    made = [(await platform.create_graph_execution(graph.id, 1, {}, owner)).id for _ in range(20)]
+
+    async def read(limit: int) -> list[str]:
+        page, cursor = await platform.get_graph_executions(owner, limit=limit)
+        found = [execution.id for execution in page]
+        while cursor is not None:
+            page, cursor = await platform.get_graph_executions(owner, limit=limit, cursor=cursor)
+            found += [execution.id for execution in page]
+        return found
+
+    begun = [platform.create_graph_execution(graph.id, 1, {}, owner) for _ in range(40)]
+    found = await asyncio.gather(*(read(limit) for limit in range(1, 11)), *begun)
+
+    for ids in found[:10]:
+        assert len(set(ids)) == len(ids)
+        assert [execution_id for execution_id in ids if execution_id in made] == made[::-1]
 
 
 async def test_executions_of_one_moment_are_all_read(platform: AsyncPlatform, owner, graph, sql):

@@ -1,11 +1,11 @@
-"""list_graph, get_graph, get_node, get_connected_output_nodes."""
+"""list_graph, get_graph, get_graph_metadata, get_node, get_connected_output_nodes."""
 
 from __future__ import annotations
 
 import pytest
 
-from rpc_client.contract.platform import AsyncPlatform, BlockType, GraphModel
-from rpc_client.errors import NotFoundError
+from rpc_client.contract.platform import AsyncPlatform, BlockType, GraphMetadata, GraphModel
+from rpc_client.errors import InvalidRequest, NotFoundError
 from tests.services.platform.given import AGENT, TEMPLATE, export, line_graph, link, node, unknown
 
 
@@ -78,6 +78,65 @@ async def test_an_export_tells_no_secrets_and_no_owner(platform: AsyncPlatform, 
     assert found.user_id == ""
     assert [n.input_default for n in found.nodes] == [kept, {"name": "q", "value": ""}]
     assert [n.input_default for n in found.sub_graphs[0].nodes] == [kept]
+
+
+async def test_secrets_are_left_out_of_an_export_however_deep_they_are(platform: AsyncPlatform, owner):
+    deep = {"a": [[{"b": {"Access-Token": "t", "c": [{"secrets": ["s"]}, "kept"]}}], "kept"], "credentials_id": 7}
+    sub_ask = node(BlockType.INPUT, input_default={"name": "q", "value": {"private": True}})
+    graph = GraphModel(user_id=owner, nodes=[node(input_default=deep)], sub_graphs=[GraphModel(nodes=[sub_ask])])
+    stored = await platform.create_graph(graph)
+
+    found = await platform.get_graph(stored.id, user_id=owner, for_export=True)
+
+    assert found.nodes[0].input_default == {"a": [[{"b": {"c": [{}, "kept"]}}], "kept"]}
+    assert found.sub_graphs[0].nodes[0].input_default == {"name": "q", "value": ""}
+    assert (await platform.get_graph(stored.id, user_id=owner)).nodes[0].input_default == deep
+
+
+async def test_a_listed_graph_is_exported_to_others_with_its_sub_graphs_and_a_private_one_is_not(
+    platform: AsyncPlatform, owner, stranger
+):
+    graph = await platform.create_graph(export(AGENT, owner))
+    assert await platform.get_graph(graph.id, user_id=stranger, for_export=True) is None
+    assert await platform.get_graph(graph.id, user_id=stranger, include_subgraphs=True) is None
+
+    await platform.list_graph(graph.id, graph.version)
+
+    theirs = await platform.get_graph(graph.id, user_id=stranger, for_export=True)
+    assert theirs == await platform.get_graph(graph.id, user_id=owner, for_export=True)
+    assert [part.id for part in theirs.sub_graphs] == [part.id for part in graph.sub_graphs]
+    assert (await platform.get_graph(graph.id, include_subgraphs=True)).sub_graphs == graph.sub_graphs
+
+
+async def test_metadata_is_that_of_the_newest_version_for_the_owner_and_of_the_newest_listed_for_others(
+    platform: AsyncPlatform, owner, stranger, sql
+):
+    graph = line_graph(owner, description="asks and answers", is_active=False)
+    for name in ("first", "second", "third"):
+        await platform.create_graph(graph.model_copy(update={"name": name}))
+    await platform.list_graph(graph.id, 1)
+    await platform.list_graph(graph.id, 2)
+
+    own = await platform.get_graph_metadata(graph.id, owner)
+
+    made = await sql.fetchval("select created_at from platform.graphs where version = 3")
+    told = {"name": "third", "description": "asks and answers", "is_active": False, "user_id": owner}
+    assert own == GraphMetadata(**{"id": graph.id, "version": 3, "created_at": made, **told})
+    theirs = await platform.get_graph_metadata(graph.id, stranger)
+    assert (theirs.version, theirs.name, theirs.user_id) == (2, "second", owner)
+
+
+async def test_metadata_of_a_graph_one_may_not_see_is_none(platform: AsyncPlatform, graph, stranger):
+    assert await platform.get_graph_metadata(graph.id, stranger) is None
+    assert await platform.get_graph_metadata(graph.id, "nobody") is None
+    assert await platform.get_graph_metadata(unknown(), graph.user_id) is None
+
+
+async def test_metadata_needs_ids(platform: AsyncPlatform, graph):
+    with pytest.raises(InvalidRequest, match="user_id"):
+        await platform.get_graph_metadata(graph.id, "")
+    with pytest.raises(InvalidRequest, match="graph_id"):
+        await platform.get_graph_metadata("", graph.user_id)
 
 
 async def test_an_export_can_be_imported_again(platform: AsyncPlatform, owner):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from typing import Any
 
 import pytest
 
 from rpc_client.contract.platform import AsyncPlatform, GraphExecution, NodeExecutionResult, NodeExecutionUpdate
 from tests.services.platform.given import Status
-from worker.services.platform.live import channels
+from worker.services.platform.live import channels, message
 
 
 @pytest.fixture
@@ -106,3 +108,61 @@ def test_a_result_that_does_not_hold_the_execution_is_not_told(result):
 @pytest.mark.parametrize("event", [{}, {"aggregate": "graph", "aggregate_id": "x"}, {"aggregate": None}])
 def test_events_of_other_things_are_not_told(event):
     assert list(channels(event, RECORD)) == []
+
+
+def sides(text: bytes) -> dict[str, Any]:
+    return {name: value for name, value in json.loads(text)["payload"].items() if name in {"inputs", "outputs"}}
+
+
+def test_a_message_within_the_limit_is_told_as_it_is():
+    payload = {"id": "x", "inputs": {"a": "b" * 100}, "outputs": {}}
+    size = len(message(payload))
+
+    assert json.loads(message(payload, size)) == {"payload": payload}
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "kept"),
+    [
+        ({"a": "<" + "x" * 30_000 + ">"}, {}, {"a": "< … >"}),
+        ({"a": "<" + 'ü"' * 30_000 + ">", "b": 1}, {"out": ["small"]}, {"a": "< … >", "b": 1}),
+        ({"a": [*range(50_000)]}, {"out": ["<" + "x" * 50_000 + ">"]}, {"a": [0, " … 49900 left out … ", 49999]}),
+        ({"a": {"deep": ["<" + "x" * 20_000 + ">", True, None]}}, {}, {"a": {"deep": ["< … >", True, None]}}),
+    ],
+)
+def test_over_the_limit_what_is_long_loses_its_middle_and_says_so(inputs, outputs, kept):
+    told = message({"id": "x", "inputs": inputs, "outputs": outputs}, 20_000)
+
+    def ends(value: Any) -> Any:
+        """The same, of long texts and lists only the ends and the mark between them."""
+        if isinstance(value, dict):
+            return {name: ends(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [value[0], value[50], value[-1]] if len(value) > 100 else [*map(ends, value)]
+        return re.sub("(?s)^<.* … [0-9]+ left out … .*>$", "< … >", value) if isinstance(value, str) else value
+
+    assert len(told) <= 20_000
+    assert ends(sides(told)["inputs"]) == kept
+    assert sides(told)["outputs"].keys() == outputs.keys()
+
+
+@pytest.mark.parametrize(
+    "payload", [{"id": "x" * 3000, "inputs": {}, "outputs": {}}, {"inputs": {f"pin {n}": 1 for n in range(500)}}]
+)
+def test_what_cannot_be_shortened_is_told_as_an_error(payload):
+    size = len(message(payload))
+
+    assert json.loads(message(payload, 2000)) == {
+        "payload": {
+            "event_type": "error_comms_update",
+            "error": "an update of this run is too large to be told",
+            "original_size_bytes": size,
+            "max_size_bytes": 2000,
+        }
+    }
+
+
+def test_no_message_is_larger_than_16_mib():
+    told = message({"id": "x", "inputs": {"a": "x" * (9 << 20)}, "outputs": {"b": ["y" * (9 << 20)]}})
+
+    assert 8 << 20 < len(told) <= 16 << 20

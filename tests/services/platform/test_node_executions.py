@@ -169,15 +169,19 @@ async def test_inputs_for_what_does_not_exist_are_refused(platform: AsyncPlatfor
     assert await sql.fetchval("select count(*) from platform.node_executions") == rows
 
 
-async def test_ten_inputs_for_one_pin_at_once_fill_ten_runs_once_each(platform: AsyncPlatform, execution, run):
+async def test_fifty_inputs_for_one_pin_at_once_fill_every_run_once(platform: AsyncPlatform, execution, run):
+    for n in range(20):
+        await platform.upsert_execution_input(run.node_id, execution.id, "a", n)
+
     filled = await asyncio.gather(
-        *(platform.upsert_execution_input(run.node_id, execution.id, "a", n) for n in range(10))
+        *(platform.upsert_execution_input(run.node_id, execution.id, "b", n) for n in range(50))
     )
 
     runs = [n for n in await platform.get_node_executions(execution.id) if n.node_id == run.node_id]
     assert {n.node_exec_id: n.input_data for n in runs} == dict(filled)
-    assert len(runs) == 10
-    assert sorted(n.input_data["a"] for n in runs) == list(range(10))
+    assert len(runs) == 50
+    assert [n.input_data.get("a") for n in runs] == [*range(20), *[None] * 30]
+    assert sorted(n.input_data["b"] for n in runs) == list(range(50))
 
 
 async def test_ten_pins_at_once_fill_one_run(platform: AsyncPlatform, execution, run):

@@ -1,15 +1,24 @@
-"""Which status may follow which, for graphs and for nodes, one at a time and in batches."""
+"""Which status may follow which, for graphs and for nodes, one at a time and in batches.
+
+All tests of this file share one database, for there are many; each has a run of a graph of its own.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import AsyncIterator
 
 import pytest
 
-from rpc_client.contract.platform import AsyncPlatform, NodeExecutionUpdate
+from rpc_client.contract.platform import AsyncPlatform, GraphExecutionWithNodes, GraphModel, NodeExecutionUpdate
 from rpc_client.errors import InvalidRequest, NotFoundError
-from tests.services.platform.given import Status, unknown, waiting
+from rpc_client.events import Event
+from tests.conftest import FAMILIES
+from tests.services.platform.given import Status, line_graph, unknown, waiting
+from worker.servers import Servers
+from worker.settings import WorkerSettings
+from worker.testing import LocalWorker, local_worker, scratch_database
 
 Update = NodeExecutionUpdate
 ALLOWED = {
@@ -32,6 +41,34 @@ SAME = pytest.mark.parametrize("status", list(Status))
 def test_the_table_is_complete():
     assert len(PAIRS) == 36
     assert sum(len(allowed) for allowed in ALLOWED.values()) == 12
+
+
+@pytest.fixture(scope="module")
+async def postgres_url(servers: Servers, migrated: str) -> AsyncIterator[str]:
+    async with scratch_database(servers.postgres_url, copy_of=migrated) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def local(base_settings: WorkerSettings, postgres_url: str) -> AsyncIterator[LocalWorker]:
+    async with local_worker(postgres_url, FAMILIES, settings=base_settings) as worker:
+        yield worker
+
+
+@pytest.fixture(scope="module")
+async def graph(local: LocalWorker) -> GraphModel:
+    platform = AsyncPlatform(local.client)
+    return await platform.create_graph(line_graph((await platform.create_user("owner", "owner@example.org")).id))
+
+
+@pytest.fixture
+async def execution(platform: AsyncPlatform, graph: GraphModel, events: list[Event]) -> GraphExecutionWithNodes:
+    """A run of that graph; the events of what came before are forgotten."""
+    created = await platform.create_graph_execution(
+        graph.id, graph.version, {graph.nodes[0].id: {"value": "why?"}}, graph.user_id
+    )
+    events.clear()
+    return created
 
 
 @pytest.fixture
@@ -64,7 +101,7 @@ def put(sql, execution, run):
 
 
 @LEGAL
-async def test_a_graph_moves_where_the_table_lets_it(platform: AsyncPlatform, owner, execution, put, present, wanted):
+async def test_a_graph_moves_where_the_table_lets_it(platform: AsyncPlatform, execution, put, present, wanted):
     await put(present)
 
     moved = await platform.update_graph_execution_stats(execution.id, wanted, {"more": 2})
@@ -74,7 +111,7 @@ async def test_a_graph_moves_where_the_table_lets_it(platform: AsyncPlatform, ow
     assert (moved.ended_at is not None) == (wanted in ENDED)
     assert moved.ended_at is None or moved.ended_at > execution.created_at
     assert (moved.stats.cost, moved.stats.more) == (1, 2)
-    assert await platform.get_graph_execution(owner, execution.id) == moved
+    assert await platform.get_graph_execution(execution.user_id, execution.id) == moved
 
 
 @LEGAL
@@ -94,13 +131,13 @@ async def test_a_node_moves_where_the_table_lets_it(platform: AsyncPlatform, run
 
 @REFUSED
 async def test_a_refused_graph_is_answered_as_it_stands(
-    platform: AsyncPlatform, owner, execution, put, events, present, wanted
+    platform: AsyncPlatform, execution, put, events, present, wanted
 ):
     await put(present)
-    before = await platform.get_graph_execution(owner, execution.id)
+    before = await platform.get_graph_execution(execution.user_id, execution.id)
 
     assert await platform.update_graph_execution_stats(execution.id, wanted, {"more": 2}) == before
-    assert await platform.get_graph_execution(owner, execution.id) == before
+    assert await platform.get_graph_execution(execution.user_id, execution.id) == before
     assert events == []
 
 
@@ -118,12 +155,10 @@ async def test_a_refused_node_is_answered_as_it_stands(platform: AsyncPlatform, 
 
 
 @SAME
-async def test_the_same_status_again_changes_nothing(
-    platform: AsyncPlatform, owner, execution, run, put, events, status
-):
+async def test_the_same_status_again_changes_nothing(platform: AsyncPlatform, execution, run, put, events, status):
     await put(status)
     graph, node = (
-        await platform.get_graph_execution(owner, execution.id),
+        await platform.get_graph_execution(execution.user_id, execution.id),
         await platform.get_node_execution(run.node_exec_id),
     )
 
@@ -211,7 +246,7 @@ async def test_of_those_who_end_a_run_at_once_one_does_and_all_hear_how(
     assert len(events) == 1
 
 
-async def test_an_unknown_node_execution_cannot_move(platform: AsyncPlatform, events):
+async def test_an_unknown_node_execution_cannot_move(platform: AsyncPlatform, execution, events):
     with pytest.raises(NotFoundError, match="there is no node execution"):
         await platform.update_node_execution_status(unknown(), Status.QUEUED)
 
@@ -221,58 +256,3 @@ async def test_an_unknown_node_execution_cannot_move(platform: AsyncPlatform, ev
 async def test_a_status_that_is_none_is_refused(platform: AsyncPlatform, run):
     with pytest.raises(InvalidRequest, match="status"):
         await platform.update_node_execution_status(run.node_exec_id, "TERMINATED")
-
-
-async def test_a_batch_moves_each_as_it_says_and_answers_in_its_order(platform: AsyncPlatform, execution, events):
-    first, second, third, fourth = execution.node_executions
-    updates = [
-        Update(node_exec_id=fourth.node_exec_id, status=Status.QUEUED, execution_data={"value": 4}),
-        Update(node_exec_id=second.node_exec_id, status=Status.COMPLETED),
-        Update(node_exec_id=first.node_exec_id, status=Status.RUNNING, stats={"m": 1}),
-        Update(node_exec_id=third.node_exec_id, status=Status.PENDING, stats={"m": 2}),
-    ]
-
-    moved = await platform.update_node_execution_status_batch(updates)
-
-    assert [n.node_exec_id for n in moved] == [update.node_exec_id for update in updates]
-    assert [n.status for n in moved] == [Status.QUEUED, Status.PENDING, Status.RUNNING, Status.PENDING]
-    assert moved[0].input_data == {"value": 4}
-    assert [n.stats for n in moved] == [None, None, {"m": 1}, {"m": 2}]
-    assert moved == [await platform.get_node_execution(n.node_exec_id) for n in moved]
-    assert [(event.type, event.aggregate_id) for event in events] == [
-        ("NodeExecutionStatusChanged", fourth.node_exec_id),
-        ("NodeExecutionStatusChanged", first.node_exec_id),
-        ("NodeExecutionStatsUpdated", third.node_exec_id),
-    ]
-
-
-async def test_a_batch_with_an_unknown_id_moves_none(platform: AsyncPlatform, execution, events):
-    lost = [unknown(), unknown()]
-    known = [n.node_exec_id for n in execution.node_executions[:2]]
-    ids = [known[0], lost[0], known[1], lost[1]]
-
-    with pytest.raises(NotFoundError, match="nothing changed") as refused:
-        await platform.update_node_execution_status_batch([Update(node_exec_id=i, status=Status.QUEUED) for i in ids])
-
-    assert refused.value.details == {"node_exec_ids": lost}
-    assert await platform.get_node_executions(execution.id) == execution.node_executions
-    assert events == []
-
-
-async def test_an_empty_batch_is_no_work(platform: AsyncPlatform, events):
-    assert await platform.update_node_execution_status_batch([]) == []
-    assert events == []
-
-
-async def test_a_batch_names_each_execution_once(platform: AsyncPlatform, run):
-    twice = [Update(node_exec_id=run.node_exec_id, status=Status.QUEUED)] * 2
-
-    with pytest.raises(InvalidRequest, match="stands in it twice"):
-        await platform.update_node_execution_status_batch(twice)
-
-
-async def test_a_batch_has_at_most_200_updates(platform: AsyncPlatform):
-    updates = [Update(node_exec_id=str(n), status=Status.QUEUED) for n in range(201)]
-
-    with pytest.raises(InvalidRequest, match="execution_updates"):
-        await platform.update_node_execution_status_batch(updates)

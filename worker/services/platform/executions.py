@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import json
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
-from pydantic import Field, TypeAdapter
-
-from rpc_client.contract import Record, Timestamp
+from rpc_client.contract import Record
 from rpc_client.contract.platform import (
     AgentExecutionStatus,
     BlockInput,
@@ -21,9 +18,10 @@ from rpc_client.contract.platform import (
     NodeExecutionResult,
 )
 from rpc_client.contract.platform.executions import MAX_NODE_EXECUTIONS
-from rpc_client.errors import Conflict, InvalidRequest, NotFoundError, Reason, ResultTooLarge
+from rpc_client.errors import Conflict, NotFoundError, ResultTooLarge
 from worker.database import Session, Transaction
 from worker.registry import Registry
+from worker.services.platform.cursors import read_cursor, write_cursor
 from worker.services.platform.graphs import graph_lock
 
 executions = Registry(Executions)
@@ -38,11 +36,10 @@ executions.direct(
     Executions.update_node_execution_status_batch,
     Executions.update_node_execution_stats,
     Executions.upsert_execution_output,
+    Executions.get_block_error_stats,
 )
 
-Cursor = tuple[Timestamp, Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]]
-_CURSOR: TypeAdapter[Cursor] = TypeAdapter(Cursor)
-_FIRST_PAGE = "9999-12-31T23:59:59Z", ""
+_FIRST_PAGE = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC), ""
 
 
 class NeededForExecution(Record):
@@ -144,7 +141,7 @@ async def get_graph_executions(
     preset_id: str | None = None,
 ) -> tuple[list[GraphExecution], str | None]:
     """Read one row more than asked, to know whether a page follows."""
-    before, before_id = _read_cursor(cursor) if cursor is not None else _CURSOR.validate_python(_FIRST_PAGE)
+    before, before_id = _FIRST_PAGE if cursor is None else read_cursor(cursor, "get_graph_executions")
     found = await db.many(
         GraphExecution,
         _page_statement(graph_id, graph_version, preset_id),
@@ -157,7 +154,7 @@ async def get_graph_executions(
         rows=limit + 1,
     )
     page = found[:limit]
-    return page, _write_cursor(page[-1]) if len(found) > limit else None
+    return page, write_cursor(page[-1].created_at, page[-1].id) if len(found) > limit else None
 
 
 def _page_statement(graph_id: str | None, graph_version: int | None, preset_id: str | None) -> str:
@@ -173,26 +170,6 @@ def _page_statement(graph_id: str | None, graph_version: int | None, preset_id: 
             return "platform.list_graph_executions_of_version"
         case _:
             return "platform.list_graph_executions"
-
-
-def _write_cursor(last: GraphExecution) -> str:
-    return _encode_cursor((last.created_at, last.id))
-
-
-def _encode_cursor(cursor: Cursor) -> str:
-    return base64.urlsafe_b64encode(json.dumps([cursor[0].isoformat(), cursor[1]]).encode()).decode()
-
-
-def _read_cursor(given: str) -> Cursor:
-    """The place a cursor means. Decoding overlooks much, so only the very text that we would write is one."""
-    try:
-        cursor = _CURSOR.validate_json(base64.urlsafe_b64decode(given), strict=True)
-    except ValueError:
-        cursor = None
-    if cursor is None or _encode_cursor(cursor) != given:
-        message = "cursor is not one that get_graph_executions gave; leave it out for the first page"
-        raise InvalidRequest(message, {"reason": Reason.INVALID_ARGUMENT, "argument": "cursor"})
-    return cursor
 
 
 @executions.implements(Executions.upsert_execution_input)

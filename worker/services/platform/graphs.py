@@ -14,7 +14,7 @@ from worker.database import Session, Transaction
 from worker.registry import Registry
 
 graphs = Registry(Graphs)
-graphs.direct(Graphs.list_graph, Graphs.get_node, Graphs.get_connected_output_nodes)
+graphs.direct(Graphs.list_graph, Graphs.get_graph_metadata, Graphs.get_node, Graphs.get_connected_output_nodes)
 
 SECRET = re.compile("credentials|api_key|password|token|secret", re.IGNORECASE)
 Row = dict[str, Any]
