@@ -28,6 +28,7 @@ from tests.containers import Containers
 from tests.nursery import Forked, Nursery
 from tests.nursery import nursery as nursery_for
 from worker import stream, topology
+from worker.checks import check_schema
 from worker.database import Database
 from worker.migrations import migrate
 from worker.pipeline import Pipeline
@@ -101,10 +102,13 @@ def base_settings(servers: Servers) -> WorkerSettings:
 
 
 @pytest.fixture(scope="session")
-async def migrated(servers: Servers, base_settings: WorkerSettings) -> AsyncIterator[str]:
-    """A migrated database that every test copies."""
+async def migrated(servers: Servers, base_settings: WorkerSettings, served: Served) -> AsyncIterator[str]:
+    """A migrated database that every test copies; what is served fits it."""
     async with scratch_database(servers.postgres_url) as url:
-        await migrate(base_settings.model_copy(update={"postgres_url": SecretStr(url)}), FAMILIES)
+        settings = base_settings.model_copy(update={"postgres_url": SecretStr(url)})
+        await migrate(settings, FAMILIES)
+        async with connected(url) as connection:
+            await check_schema(connection, served)
         yield url
 
 
@@ -146,9 +150,14 @@ def served(base_settings: WorkerSettings) -> Served:
 
 
 @pytest.fixture
-async def local(settings: WorkerSettings, postgres_url: str) -> AsyncIterator[LocalWorker]:
+async def local(
+    base_settings: WorkerSettings, settings: WorkerSettings, postgres_url: str, served: Served
+) -> AsyncIterator[LocalWorker]:
     """A worker in this process, on this test's database; the transport is all that is not real."""
-    async with local_worker(postgres_url, FAMILIES, settings=settings) as worker:
+    own = {"postgres_url", "prefix"}
+    alike = settings.model_dump(exclude=own) == base_settings.model_dump(exclude=own)
+    known = served if alike else None  # what is served goes by the limits too
+    async with local_worker(postgres_url, FAMILIES, settings=settings, served=known) as worker:
         yield worker
 
 

@@ -70,6 +70,7 @@ async def local_worker(
     families: Sequence[Family] | None = None,
     *,
     settings: WorkerSettings | None = None,
+    served: Served | None = None,
 ) -> AsyncIterator[LocalWorker]:
     """Migrate a database and serve it, for as long as the block lasts.
 
@@ -79,15 +80,19 @@ async def local_worker(
         postgres_url: a database of the test's own, as ``scratch_database`` gives one.
         families: what to serve; what the settings name, unless given.
         settings: the worker's limits; from the environment unless given.
+        served: what a worker served on the database of which this one is a copy. Then nothing is migrated, and nothing
+            compared with the schema again: where every test has a copy, that is most of what starting takes.
     """
     chosen = settings or WorkerSettings()
     chosen = chosen.model_validate({**chosen.model_dump(), "postgres_url": postgres_url})
-    families = find_families(chosen.families) if families is None else families
-    await migrate(chosen, families)
-    served = serve(families, chosen)
+    fits = served is not None
+    if served is None:
+        families = find_families(chosen.families) if families is None else families
+        await migrate(chosen, families)
+        served = serve(families, chosen)
     kept = _Kept(served, wire.Names(chosen.prefix))
     async with (
-        open_pipeline(chosen, served, kept) as (pipeline, database),
+        open_pipeline(chosen, served, kept, fits=fits) as (pipeline, database),
         AsyncClient(chosen, transport=_Memory(pipeline, kept, chosen.caller)) as client,
     ):
         yield LocalWorker(

@@ -92,8 +92,9 @@ WRONG = [
 
 
 @pytest.mark.timeout(120)
-async def test_what_goes_wrong_is_one_clear_line_and_the_next_call_succeeds(rowcall, account, worker):
-    for words, said in WRONG:
+@pytest.mark.parametrize("wrong", [WRONG[::3], pytest.param(WRONG, marks=pytest.mark.heavy)], ids=["some", "all"])
+async def test_what_goes_wrong_is_one_clear_line_and_the_next_call_succeeds(rowcall, account, worker, wrong):
+    for words, said in wrong:
         ran = await rowcall("call", *words)
 
         assert ran.code != 0, words
@@ -104,6 +105,7 @@ async def test_what_goes_wrong_is_one_clear_line_and_the_next_call_succeeds(rowc
     assert (await rowcall("call", "accounts.deposit", "account_id=a-1", "amount=5")).code == 0
 
 
+@pytest.mark.heavy
 async def test_eight_megabytes_are_refused_with_the_limit(rowcall, account, tmp_path):
     (tmp_path / "note").write_text("x" * (8 << 20))
 
@@ -132,6 +134,7 @@ async def test_methods_are_listed_with_lane_signature_and_manual(rowcall):
     assert "accounts.deposit" in (await rowcall("methods")).out
 
 
+@pytest.mark.heavy
 async def test_events_are_listed_with_the_methods_that_emit_them(rowcall):
     rows = json.loads((await rowcall("methods", "--json")).out)
     shown = (await rowcall("methods", COLUMNS="200")).out
@@ -246,6 +249,7 @@ async def test_several_processes_are_kept_running_and_end_together(settings, cli
     assert log.read_text().count('"stopped"') == 2
 
 
+@pytest.mark.heavy
 async def test_a_worker_starts_anew_when_code_changes(settings, tmp_path, worker):
     log, code = tmp_path / "reload.log", tmp_path / "family.py"
     with log.open("w") as output:

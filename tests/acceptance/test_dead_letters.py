@@ -98,6 +98,7 @@ async def test_the_database_was_away(rowcall: Rowcall, settings, start_worker: S
     assert await noted(sql) == {"k-1": 1}
 
 
+@pytest.mark.heavy
 async def test_a_poison_message(rowcall: Rowcall, settings, start_worker: StartWorker, sql):
     await (await start_worker()).stop()
     async with connected_peer(settings) as peer:
@@ -121,6 +122,7 @@ async def test_a_poison_message(rowcall: Rowcall, settings, start_worker: StartW
     assert await noted(sql) == {}
 
 
+@pytest.mark.heavy
 async def test_a_wrong_argument(rowcall: Rowcall, settings, worker, client: AsyncClient, sql):
     await client.call_by_name("accounts.open_account", "write", {"account_id": "a-1", "owner": "Ada"})
     async with connected_peer(settings) as peer:

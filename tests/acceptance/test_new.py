@@ -45,7 +45,6 @@ async def run(package: Path, *words: str, **variables: str) -> str:
     return output.decode()
 
 
-@pytest.mark.heavy
 async def test_it_passes_its_own_tests_untouched(package, settings):
     variables = environment(settings)
     path = os.pathsep.join([str(package), variables.pop("PYTHONPATH")])
@@ -55,6 +54,7 @@ async def test_it_passes_its_own_tests_untouched(package, settings):
     assert "6 passed" in output
 
 
+@pytest.mark.heavy
 @pytest.mark.timeout(3 * CHECK_S)
 @pytest.mark.parametrize(
     "words",

@@ -29,7 +29,7 @@ Call = Callable[..., Awaitable[Any]]
 
 
 @pytest.fixture(scope="module")
-async def served(servers, migrated, base_settings, tmp_path_factory) -> AsyncIterator[ClientSettings]:
+async def reachable(servers, migrated, base_settings, tmp_path_factory) -> AsyncIterator[ClientSettings]:
     """One worker, with a database and keys of its own, for all of these tests; how clients find it."""
     async with scratch_database(servers.postgres_url, copy_of=migrated) as url:
         names = {"postgres_url": SecretStr(url), "prefix": f"rowcall-test-{RUN}-{uuid4().hex[:8]}"}
@@ -40,14 +40,14 @@ async def served(servers, migrated, base_settings, tmp_path_factory) -> AsyncIte
 
 
 @pytest.fixture(scope="module")
-async def db(served) -> AsyncIterator[DatabaseManagerAsyncClient]:
-    async with DatabaseManagerAsyncClient(served) as client:
+async def db(reachable) -> AsyncIterator[DatabaseManagerAsyncClient]:
+    async with DatabaseManagerAsyncClient(reachable) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-async def sync_db(served) -> AsyncIterator[DatabaseManagerClient]:
-    client = DatabaseManagerClient(served)
+async def sync_db(reachable) -> AsyncIterator[DatabaseManagerClient]:
+    client = DatabaseManagerClient(reachable)
     yield client
     await asyncio.to_thread(client.close)
 

@@ -92,7 +92,7 @@ NEITHER = ["-p", "no:asyncio", "-p", "no:anyio"]
 
 
 @pytest.fixture(scope="module")
-async def served(base_settings: WorkerSettings, migrated: str, tmp_path_factory) -> AsyncIterator[dict[str, str]]:
+async def reachable(base_settings: WorkerSettings, migrated: str, tmp_path_factory) -> AsyncIterator[dict[str, str]]:
     """A worker that answers every test of this file, as the environment names it to them."""
     async with scratch_database(base_settings.postgres_url.get_secret_value(), copy_of=migrated) as url:
         own = {"postgres_url": SecretStr(url), "prefix": f"rowcall-test-{RUN}-{uuid4().hex[:8]}"}
@@ -147,20 +147,20 @@ PER_SESSION = ["-o", "asyncio_default_fixture_loop_scope=session", "-o", "asynci
     ("tests", "options"),
     [
         (STRICT, ["-p", "no:anyio", *PER_TEST]),
-        (STRICT, ["-p", "no:anyio", *PER_SESSION]),
-        (calls(""), ["-p", "no:anyio", "--asyncio-mode=auto", *PER_TEST]),
+        pytest.param(STRICT, ["-p", "no:anyio", *PER_SESSION], marks=pytest.mark.heavy),
+        pytest.param(calls(""), ["-p", "no:anyio", "--asyncio-mode=auto", *PER_TEST], marks=pytest.mark.heavy),
         (calls(""), ["-p", "no:anyio", "--asyncio-mode=auto", *PER_SESSION]),
         (ANYIO, ["-p", "no:asyncio"]),
-        (ANYIO, PER_TEST),
+        pytest.param(ANYIO, PER_TEST, marks=pytest.mark.heavy),
         (PLAIN, NEITHER),
-        (PLAIN, PER_SESSION),
+        pytest.param(PLAIN, PER_SESSION, marks=pytest.mark.heavy),
     ],
     ids=["strict", "strict-session", "auto", "auto-session", "anyio", "anyio-beside-asyncio", "neither", "plain"],
 )
 async def test_the_client_works_with_whatever_runs_the_tests(
-    served: dict[str, str], tmp_path: Path, tests: str, options: list[str]
+    reachable: dict[str, str], tmp_path: Path, tests: str, options: list[str]
 ):
-    assert "2 passed" in await run_pytest(tmp_path, tests, *options, **served)
+    assert "2 passed" in await run_pytest(tmp_path, tests, *options, **reachable)
 
 
 async def test_the_stub_needs_no_plugin_for_async_tests_and_no_servers(tmp_path: Path):

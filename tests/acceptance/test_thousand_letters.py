@@ -107,10 +107,9 @@ async def check_filters(desk: Desk, failed: Failed) -> None:
     assert await desk.find(Filter(fingerprint=letter.fingerprint)) == store
 
 
+@pytest.mark.heavy
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    ("count", "rate"), [(120, 60), pytest.param(1000, 200, marks=pytest.mark.heavy)], ids=["120", "1000"]
-)
+@pytest.mark.parametrize(("count", "rate"), [(120, 60), (1000, 200)], ids=["120", "1000"])
 async def test_many_letters_of_six_causes_are_all_accounted_for(desk, client, settings, sql, count, rate):
     failed = await call_in_vain(client, settings, sql, count)
     while len(await desk.find(Filter())) < count:

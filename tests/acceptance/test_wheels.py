@@ -84,6 +84,7 @@ async def empty_database(servers) -> AsyncIterator[str]:
         await drop_database(servers.postgres_url, name)
 
 
+@pytest.mark.heavy
 async def test_the_client_alone_calls_without_a_database_driver_and_without_the_worker(
     wheels, worker, settings, tmp_path
 ):
@@ -97,6 +98,7 @@ async def test_the_client_alone_calls_without_a_database_driver_and_without_the_
     assert Path(file).is_relative_to(tmp_path / "client")
 
 
+@pytest.mark.heavy
 async def test_rowcall_finds_its_sql_migrates_and_serves(installed, settings, empty_database, tmp_path):
     variables = {name: value for name, value in environment(settings).items() if name.startswith("ROWCALL_")}
     variables |= {"ROWCALL_POSTGRES_URL": empty_database, "ROWCALL_FAMILIES": "*"}

@@ -15,6 +15,7 @@ KEYS = {"system", "workload", "setting", "callers", "workers", "calls_per_s", "p
 GROUPS = {"client", "worker", "broker", "postgres", "redis", "total"}
 
 
+@pytest.mark.heavy
 @pytest.mark.timeout(120)
 async def test_the_smallest_cell_gives_a_row_for_every_system(servers, tmp_path):
     file = tmp_path / "bench.json"

@@ -83,6 +83,7 @@ async def test_what_may_be_written_is_accepted_and_every_ignored_line_needs_its_
     assert problems == set()
 
 
+@pytest.mark.heavy
 @CHECKERS
 async def test_without_its_comments_each_ignored_line_is_an_error_of_that_very_kind(
     checker: Checker, ignore: str, cache: Path, tmp_path: Path

@@ -20,6 +20,8 @@ FROM_NOTHING = {"docs/your-own-family.md"}
 """Whose reader starts everything; readers of other pages have a worker that serves what is installed."""
 NOT_RUN = {"README.md": 1, "docs/deployment.md": 4, "docs/platform.md": 2}
 """How many blocks of a page nobody runs. (In README: `make demo` and `make test`, which are how this test is run.)"""
+HEAVY = {"docs/dead-letters.md", "docs/testing.md", "docs/your-own-family.md"}
+"""Whose commands take most of a minute: other tests give the like of them, to a worker that runs already."""
 AFTERWARDS = {
     "README.md": """
         async with replies.iterator(no_ack=True, timeout=5) as incoming:
@@ -45,7 +47,15 @@ async def reader(tmp_path: Path, servers: Servers) -> AsyncIterator[Reader]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("page", [str(page.relative_to(ROOT)) for page in PAGES if read_blocks(page)])
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(name, marks=pytest.mark.heavy if name in HEAVY else ())
+        for page in PAGES
+        if read_blocks(page)
+        for name in [str(page.relative_to(ROOT))]
+    ],
+)
 async def test_every_block_of_a_page_does_what_it_shows(page: str, reader: Reader):
     blocks = read_blocks(ROOT / page)
     if page not in FROM_NOTHING and any(block.language in {"console", "python", "sql"} for block in blocks):
