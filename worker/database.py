@@ -84,8 +84,8 @@ class Database:
         try:
             place = await self._places.take(acquire_s, slow)
         except FullError as error:
-            if self.observer is not None and self._places.still_s >= acquire_s:
-                self.observer.failed(ConnectionError(f"no answer for {acquire_s:.1f} s"), lost=True)
+            if self.observer is not None and self._places.stuck_s >= self._settings.acquire_s:
+                self.observer.failed(ConnectionError(f"no answer for {self._places.stuck_s:.1f} s"), lost=True)
             if self._away:  # it is not that too much is asked: who waits on may be served
                 raise ConnectionError("PostgreSQL does not answer") from None
             raise Unavailable(_FULL.format(acquire_s, error), {"limit": self._settings.acquire_s}) from None

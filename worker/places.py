@@ -41,9 +41,9 @@ class Places:
         """For how long calls of slow methods held one, fading."""
 
     @property
-    def still_s(self) -> float:
-        """For how long nobody has given a place back."""
-        return time.monotonic() - self._moved_at
+    def stuck_s(self) -> float:
+        """For how long all of them have been held, and by the same; 0 while one is free."""
+        return time.monotonic() - self._moved_at if self._free.locked() else 0.0
 
     async def take(self, timeout_s: float, slow: str | None) -> Place:
         """Wait for a place; `slow` names a method that is. FullError when none came free in time."""
@@ -59,6 +59,7 @@ class Places:
             if kept_back:
                 self._slow.release()
             raise
+        self._moved_at = time.monotonic()
         return Place(slow, kept_back)
 
     def give_back(self, place: Place) -> None:

@@ -129,23 +129,42 @@ async def test_slow_methods_leave_half_of_the_connections_to_the_others(own_url,
         await every_place_is_free(worker.database, POOL)
 
 
-async def test_who_waits_while_no_connection_at_all_comes_back_tells_the_circuit(on_own):
-    told: list[tuple[type[BaseException], bool]] = []
+class Watch:
+    """What the circuit is told."""
 
-    class Watch:
-        def worked(self) -> None: ...
+    def __init__(self) -> None:
+        self.told: list[tuple[type[BaseException], bool]] = []
 
-        def failed(self, error: BaseException, *, lost: bool) -> None:
-            told.append((type(error), lost))
+    def worked(self) -> None: ...
 
-    on_own.database.observer = Watch()
-    async with contextlib.AsyncExitStack() as held:
+    def failed(self, error: BaseException, *, lost: bool) -> None:
+        self.told.append((type(error), lost))
+
+
+async def test_who_waits_while_no_connection_at_all_comes_back_tells_the_circuit(own_url, base_settings):
+    async with serving(own_url, base_settings, **HASTY) as worker, contextlib.AsyncExitStack() as held:
+        watch = worker.database.observer = Watch()
         for _ in range(POOL):
-            await held.enter_async_context(on_own.database.connection(5))
+            await held.enter_async_context(worker.database.connection(5))
         with pytest.raises(Unavailable, match="came free"):
-            await held.enter_async_context(on_own.database.connection(0.2))
+            await held.enter_async_context(worker.database.connection(5))
 
-    assert told == [(ConnectionError, True)]
+        assert watch.told == [(ConnectionError, True)]
+
+
+async def test_who_had_no_time_to_wait_or_waits_for_slow_methods_alone_tells_nothing(own_url, base_settings):
+    async with serving(own_url, base_settings, **HASTY) as worker, contextlib.AsyncExitStack() as held:
+        watch = worker.database.observer = Watch()
+        for _ in range(POOL // 2):
+            await held.enter_async_context(worker.database.connection(5, slow="nap"))
+        with pytest.raises(Unavailable, match="slow methods"):
+            await held.enter_async_context(worker.database.connection(5, slow="nap"))
+        for _ in range(POOL - POOL // 2):
+            await held.enter_async_context(worker.database.connection(5))
+        with pytest.raises(Unavailable, match="came free"):
+            await held.enter_async_context(worker.database.connection(0.01))
+
+        assert watch.told == []
 
 
 async def test_a_connection_that_expires_at_work_is_done_with_afterwards(on_own):
