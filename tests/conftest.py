@@ -6,9 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
-import re
-import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,9 +23,9 @@ from rpc_client import AsyncClient, ClientSettings
 from rpc_client.contract.platform import AsyncPlatform
 from rpc_client.events import Event
 from tests.containers import Containers
-from tests.nursery import Forked, Nursery
+from tests.nursery import Nursery
 from tests.nursery import nursery as nursery_for
-from worker import stream, topology
+from tests.processes import StartWorker, WorkerProcess, environment, workers
 from worker.checks import check_schema
 from worker.database import Database
 from worker.migrations import migrate
@@ -47,8 +45,6 @@ SERVERS_S = 1500
 OWN_SERVERS = {"own_rabbitmq", "own_postgresql", "own_redis"}
 OWN_SERVERS_S = 240
 RUN = uuid4().hex[:8]
-READ_LATE = re.compile(r"ROWCALL_(?!TEST_HOOKS|CRASH_).*")
-"""What a worker reads of its environment when it begins; the rest, when it is imported or before."""
 SERVERS = pytest.StashKey["Servers"]()
 FAMILIES = [platform_family, accounts_family]
 NAMED = ["worker.services.platform:family", "accounts.services:family"]
@@ -193,81 +189,11 @@ def accounts(direct: AsyncClient) -> AsyncAccounts:
     return AsyncAccounts(direct)
 
 
-class WorkerProcess:
-    """One real worker process, of which the tests know the pid."""
-
-    def __init__(self, process: asyncio.subprocess.Process | Forked, log: Path) -> None:
-        self.process = process
-        self.log = log
-
-    async def consuming(self) -> None:
-        """Wait until its log says that it takes calls."""
-        while '"consuming"' not in self.log.read_text():
-            if self.process.returncode is not None:
-                raise AssertionError(f"the worker ended with {self.process.returncode}:\n{self.log.read_text()}")
-            await asyncio.sleep(0.02)
-
-    async def stop(self) -> int:
-        with contextlib.suppress(ProcessLookupError):
-            self.process.terminate()
-        return await asyncio.wait_for(self.process.wait(), 30)
-
-
-StartWorker = Callable[..., "asyncio.Future[WorkerProcess]"]
-
-
-def environment(settings: WorkerSettings) -> dict[str, str]:
-    """The settings as a process of its own reads them."""
-    return {
-        "PATH": os.environ["PATH"],
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "examples" / "accounts")]),
-        "ROWCALL_AMQP_URL": settings.amqp_url.get_secret_value(),
-        "ROWCALL_POSTGRES_URL": settings.postgres_url.get_secret_value(),
-        "ROWCALL_REDIS_URL": settings.redis_url.get_secret_value(),
-        "ROWCALL_PREFIX": settings.prefix,
-        "ROWCALL_FAMILIES": ",".join(settings.families),
-    }
-
-
 @pytest.fixture(scope="session")
 async def nursery(base_settings: WorkerSettings) -> AsyncIterator[Nursery]:
     """Where workers are forked."""
     async with nursery_for({name: environment(base_settings)[name] for name in ("PATH", "PYTHONPATH")}) as nursery:
         yield nursery
-
-
-@contextlib.asynccontextmanager
-async def workers(settings: WorkerSettings, folder: Path, nursery: Nursery | None = None) -> AsyncIterator[StartWorker]:
-    """Start worker processes; in the end they are stopped, and what they declared is deleted by name."""
-    started: list[WorkerProcess] = []
-
-    async def start(*before: str, **extra: str) -> WorkerProcess:
-        """A worker with more in its environment; `before` is what Python is told before it is told to be one.
-
-        It is forked, unless something is told that only a new Python would read.
-        """
-        log = folder / f"worker-{len(started)}.log"
-        told = {**environment(settings), **extra}
-        process: asyncio.subprocess.Process | Forked
-        with log.open("w") as output:
-            if nursery is not None and not before and all(map(READ_LATE.fullmatch, extra)):
-                process = await nursery.fork(told, folder, log)
-            else:
-                process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, *before, "-m", "worker"), stderr=output, env=told, cwd=folder
-                )
-        worker = WorkerProcess(process, log)
-        started.append(worker)
-        await asyncio.wait_for(worker.consuming(), 30)
-        return worker
-
-    try:
-        yield start
-    finally:
-        for worker in started:
-            await worker.stop()
-        await topology.delete(settings)
-        await stream.delete(settings)
 
 
 @pytest.fixture

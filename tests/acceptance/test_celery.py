@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import environment
+from tests.processes import environment
 
 PROGRAMS = Path(__file__).parent / "programs"
 PROCESSES = 4

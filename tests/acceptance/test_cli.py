@@ -14,7 +14,7 @@ import pytest
 from dotenv import dotenv_values
 
 from rpc_client import AsyncClient
-from tests.conftest import environment
+from tests.processes import environment
 from worker.servers import drop_database
 from worker.settings import WorkerSettings
 

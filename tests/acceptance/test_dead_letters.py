@@ -16,7 +16,8 @@ from rpc_client import AsyncClient, InternalError
 from rpc_client.wire import encode_call
 from tests.acceptance.broker import connected_peer
 from tests.acceptance.test_cli import Ran, Rowcall
-from tests.conftest import NAMED, StartWorker
+from tests.conftest import NAMED
+from tests.processes import StartWorker
 from tests.proxy import proxied
 from tests.services.desk_given import deposit, lay
 from worker.desk import Desk, Filter, Letter

@@ -17,7 +17,7 @@ from accounts import AsyncAccounts
 from rpc_client import record
 from rpc_client.events import Event, Gap, subscribe
 from rpc_client.wire import Names
-from tests.conftest import environment
+from tests.processes import environment
 from tests.proxy import proxied
 from tests.record import client_of, complete, draw, own_redis, recorded, relaying
 from worker import stream

@@ -19,7 +19,7 @@ import pytest
 from rpc_client.contract.platform import AsyncPlatform, BlockType, GraphModel
 from tests import record
 from tests.acceptance.walker import COST
-from tests.conftest import environment
+from tests.processes import environment
 from tests.services.platform.given import link, node
 
 PROGRAM = Path(__file__).parent / "programs" / "executor.py"

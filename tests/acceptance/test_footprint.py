@@ -12,7 +12,7 @@ import pytest
 
 from accounts import AsyncAccounts
 from rpc_client import AsyncClient
-from tests.conftest import StartWorker, WorkerProcess
+from tests.processes import StartWorker, WorkerProcess
 
 IDLE_MB = 80
 NEVER_IMPORTED = {"typer", "rich", "click", "opentelemetry", "pytest"}

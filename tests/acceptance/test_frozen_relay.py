@@ -8,7 +8,7 @@ import signal
 import asyncpg
 import pytest
 
-from tests.conftest import WorkerProcess
+from tests.processes import WorkerProcess
 from tests.record import assert_exact, complete, storm
 from worker.settings import WorkerSettings
 

@@ -6,7 +6,8 @@ import asyncio
 import json
 import sys
 
-from tests.conftest import NAMED, environment
+from tests.conftest import NAMED
+from tests.processes import environment
 from worker.__main__ import EX_CONFIG
 from worker.keys import new_key
 

@@ -11,7 +11,8 @@ import asyncpg
 import pytest
 from typer.testing import CliRunner
 
-from tests.conftest import ROOT, environment
+from tests.conftest import ROOT
+from tests.processes import environment
 from worker.cli import app
 from worker.cli.scaffold import SQL_WORDS, refusal
 from worker.registry import find_families

@@ -15,7 +15,8 @@ from rpc_client import ClientSettings, DatabaseManagerAsyncClient, DatabaseManag
 from rpc_client.contract import Composed, Method
 from rpc_client.contract.platform import Platform
 from rpc_client.errors import Reason
-from tests.conftest import RUN, workers
+from tests.conftest import RUN
+from tests.processes import workers
 from tests.services.platform.case import Case, Place
 from tests.services.platform.cases import CASES, GRANT
 from tests.services.platform.given import line_graph

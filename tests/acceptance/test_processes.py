@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from accounts import AsyncAccounts
-from tests.conftest import environment
+from tests.processes import environment
 
 PROGRAMS = Path(__file__).parent / "programs"
 END_S = 40

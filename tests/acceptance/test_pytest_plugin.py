@@ -12,7 +12,8 @@ from uuid import uuid4
 import pytest
 from pydantic import SecretStr
 
-from tests.conftest import RUN, environment, workers
+from tests.conftest import RUN
+from tests.processes import environment, workers
 from worker.settings import WorkerSettings
 from worker.testing import scratch_database
 

@@ -16,7 +16,8 @@ import pytest
 
 from rpc_client import AsyncClient, InternalError
 from tests.acceptance.broker import connected_peer
-from tests.conftest import NAMED, environment
+from tests.conftest import NAMED
+from tests.processes import environment
 from tests.services.test_rehearsal import checksum
 from worker.desk import Desk, Filter, Report
 from worker.settings import WorkerSettings

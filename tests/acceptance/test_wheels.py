@@ -15,7 +15,8 @@ from zipfile import ZipFile
 import pytest
 
 from rpc_client import __version__
-from tests.conftest import ROOT, environment
+from tests.conftest import ROOT
+from tests.processes import environment
 from worker import stream, topology
 from worker.cli.scaffold import scaffold
 from worker.servers import create_database, drop_database

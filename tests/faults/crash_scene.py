@@ -22,7 +22,8 @@ from uuid_utils import uuid7
 
 from accounts import AsyncAccounts
 from rpc_client import AsyncClient, ClientSettings, InternalError
-from tests.conftest import FAMILIES, RUN, StartWorker, WorkerProcess, connected, workers
+from tests.conftest import FAMILIES, RUN, connected
+from tests.processes import StartWorker, WorkerProcess, workers
 from tests.record import committed, complete, recorded
 from worker.desk import Desk, Filter
 from worker.settings import WorkerSettings

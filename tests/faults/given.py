@@ -14,8 +14,8 @@ from pydantic import SecretStr
 
 from accounts import AsyncAccounts
 from rpc_client import AsyncClient, ClientSettings
-from tests.conftest import StartWorker, WorkerProcess, workers
 from tests.own_servers import OwnServer
+from tests.processes import StartWorker, WorkerProcess, workers
 from worker.settings import WorkerSettings
 
 PATIENCE_S = 30.0

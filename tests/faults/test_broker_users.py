@@ -12,9 +12,9 @@ from yarl import URL
 
 from accounts import AsyncAccounts
 from rpc_client import AsyncClient, AuthorizationError, OutcomeUnknown
-from tests.conftest import workers
 from tests.faults.given import Place, client_settings, place, until_said
 from tests.own_servers import OwnServer
+from tests.processes import workers
 
 ALL = ".*"
 

@@ -15,8 +15,9 @@ from accounts import AsyncAccounts
 from accounts.contract import Accounts
 from rpc_client import AsyncClient
 from rpc_client.wire import Names
-from tests.conftest import WorkerProcess, connected
+from tests.conftest import connected
 from tests.own_servers import OwnServer
+from tests.processes import WorkerProcess
 from tests.proxy import proxied
 from worker.settings import WorkerSettings
 from worker.testing import scratch_database

@@ -18,9 +18,9 @@ import pytest
 from accounts import AsyncAccounts
 from rpc_client import AsyncClient
 from tests.acceptance.broker import connected_peer
-from tests.conftest import environment
 from tests.faults.given import PATIENCE_S, Place, client_settings, ledger, mortal, place
 from tests.own_servers import OwnServer
+from tests.processes import environment
 from tests.proxy import proxied
 
 PROGRAMS = Path(__file__).parent / "programs"

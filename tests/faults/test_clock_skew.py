@@ -14,8 +14,8 @@ import pytest
 from accounts import AsyncAccounts
 from rpc_client.wire import encode_call
 from tests.acceptance.broker import connected_peer
-from tests.conftest import environment
 from tests.faults.given import mortal
+from tests.processes import environment
 from worker.settings import WorkerSettings
 
 CALLS, TIMEOUT_S = 5, 20

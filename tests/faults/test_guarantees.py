@@ -15,9 +15,9 @@ import pytest
 from accounts import Accounts, AsyncAccounts
 from rpc_client import IdempotencyKeyReused, InsufficientCredits, errors
 from tests.acceptance.broker import connected_peer
-from tests.conftest import environment
 from tests.faults.awaits import Wait, sessions, unlimited
 from tests.faults.given import mortal
+from tests.processes import environment
 from worker.settings import WorkerSettings
 
 ROOT = Path(__file__).parents[2]

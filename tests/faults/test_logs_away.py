@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from accounts import AsyncAccounts
-from tests.conftest import environment
+from tests.processes import environment
 
 WAYS = {
     "the disk is full": "exec {python} -m worker 2>/dev/full",

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, WorkerProcess, connected, environment
+from tests.conftest import ROOT, connected
 from tests.faults import patient
 from tests.faults.given import mortal
 from tests.faults.migrating import bring_up
 from tests.faults.serving import until
+from tests.processes import WorkerProcess, environment
 from worker.__main__ import EX_CONFIG
 from worker.testing import scratch_database
 

@@ -18,9 +18,10 @@ from rpc_client import AsyncClient
 from rpc_client.errors import InternalError
 from rpc_client.wire import Names
 from tests.acceptance.broker import dead_letter
-from tests.conftest import FAMILIES, NAMED, environment
+from tests.conftest import FAMILIES, NAMED
 from tests.faults.deadly import Deadly, Fuse
 from tests.faults.deadly import family as deadly_family
+from tests.processes import environment
 from worker import stream, topology
 from worker.desk import Desk, Filter
 from worker.settings import WorkerSettings

@@ -18,8 +18,9 @@ from uuid_utils.compat import uuid7
 
 from accounts import AsyncAccounts
 from rpc_client import AsyncClient, ClientSettings, RPCError
-from tests.conftest import FAMILIES, StartWorker, WorkerProcess, connected, workers
+from tests.conftest import FAMILIES, connected
 from tests.own_servers import OwnServer
+from tests.processes import StartWorker, WorkerProcess, workers
 from worker.migrations import migrate
 from worker.settings import WorkerSettings
 from worker.testing import scratch_database

@@ -14,8 +14,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.conftest import WorkerProcess, connected, environment
+from tests.conftest import connected
 from tests.faults.given import Place, ledger, mortal, place, until, until_said
+from tests.processes import WorkerProcess, environment
 from tests.proxy import proxied
 
 PROGRAMS = Path(__file__).parent / "programs"

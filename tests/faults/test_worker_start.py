@@ -9,7 +9,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.conftest import connected, environment
+from tests.conftest import connected
+from tests.processes import environment
 from tests.proxy import proxied
 from worker.__main__ import EX_TEMPFAIL
 from worker.checks import check_schema

@@ -15,7 +15,8 @@ import pytest
 from pydantic import SecretStr
 
 from tests.acceptance.broker import connected_peer, take
-from tests.conftest import FAMILIES, NAMED, RUN, WorkerProcess, workers
+from tests.conftest import FAMILIES, NAMED, RUN
+from tests.processes import WorkerProcess, workers
 from tests.proxy import Proxy, proxied
 from tests.services.desk_given import Account, lay, letter, work
 from tests.services.fragile import family as fragile_family

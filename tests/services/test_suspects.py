@@ -14,9 +14,11 @@ from rpc_client.wire import decode_reply
 from tests.proxy import proxied
 from tests.services.asking import ME, by, line
 from tests.services.desk_given import lay, letter
+from worker.admission import Admission
 from worker.attempts import Attempts, key_of
 from worker.calls import Call, hash_arguments
 from worker.pipeline import Answered, Pipeline
+from worker.settings import WorkerSettings
 from worker.testing import LocalWorker, local_worker
 
 MANY = "select id, count from rowcall.attempts"
@@ -62,10 +64,10 @@ async def attempts(sql: asyncpg.Connection) -> dict[UUID, int]:
     return {row["id"]: row["count"] for row in await sql.fetch(MANY)}
 
 
-def a_call(local: LocalWorker, message_id: str) -> Call:
+def a_call(local: LocalWorker, settings: WorkerSettings, message_id: str) -> Call:
     """A deposit in a message of this name."""
-    slots = local.pipeline._admission.admit([deposit(uuid4())], by(ME, message_id=message_id), "write.accounts.deposit")
-    (call,) = slots
+    admission = Admission(local.served, settings)
+    (call,) = admission.admit([deposit(uuid4())], by(ME, message_id=message_id), "write.accounts.deposit")
     assert isinstance(call, Call)
     return replace(call, id="00000000-0000-4000-8000-000000000001")
 
@@ -160,9 +162,9 @@ async def test_what_a_client_sends_anew_is_noted_and_runs_together(pipeline, acc
     assert len(set(await sql.fetch("select xmin::text from accounts.entries"))) == 1
 
 
-async def test_every_worker_that_is_lost_with_a_copy_counts_and_a_run_that_ended_does_not(local, sql):
+async def test_every_worker_that_is_lost_with_a_copy_counts_and_a_run_that_ended_does_not(local, settings, sql):
     noted = Attempts(local.database, local.served.statements)
-    by_a, by_b = (a_call(local, message_id) for message_id in ("a", "b"))
+    by_a, by_b = (a_call(local, settings, message_id) for message_id in ("a", "b"))
 
     async def lost(call: Call) -> int:
         await noted.lost([call], timeout_s=5)
@@ -181,18 +183,18 @@ async def test_every_worker_that_is_lost_with_a_copy_counts_and_a_run_that_ended
     assert (told, may) == ([1, 1, 2, 2, 2, 3], (2, 0))
 
 
-async def test_copies_that_come_again_and_never_began_count_as_one(local, sql):
+async def test_copies_that_come_again_and_never_began_count_as_one(local, settings, sql):
     noted = Attempts(local.database, local.served.statements)
 
     for message_id in ("a", "b", "c", "d"):
-        await noted.lost([a_call(local, message_id)], timeout_s=5)
+        await noted.lost([a_call(local, settings, message_id)], timeout_s=5)
 
     assert list((await attempts(sql)).values()) == [1]
 
 
-async def test_a_suspect_waits_for_a_copy_that_may_be_the_third_to_die_of_it(pipeline, account, local, sql):
+async def test_a_suspect_waits_for_a_copy_that_may_be_the_third_to_die_of_it(pipeline, account, local, settings, sql):
     request_id = uuid4()
-    copy = replace(a_call(local, "b"), id=str(request_id))
+    copy = replace(a_call(local, settings, "b"), id=str(request_id))
     await note(sql, request_id, 1)
     await Attempts(local.database, local.served.statements).begin([copy], timeout_s=5)
 

@@ -16,7 +16,8 @@ from pamqp.commands import Basic
 from pydantic import SecretStr
 
 from tests.acceptance.broker import Peer, connected_peer, dead_letter
-from tests.conftest import NAMED, RUN, WorkerProcess, workers
+from tests.conftest import NAMED, RUN
+from tests.processes import WorkerProcess, workers
 from worker.servers import Servers
 from worker.settings import WorkerSettings
 from worker.testing import scratch_database
