@@ -37,7 +37,7 @@ log = structlog.get_logger("rowcall.suspects")
 
 
 class Suspects:
-    """Runs suspects of one worker process one at a time: nobody is noted for happening to run beside a killer."""
+    """Begins with suspects of one worker process one at a time: hardly any is noted for running beside a killer."""
 
     def __init__(self, database: Database, statements: Mapping[str, Statement], quiet: Quiet) -> None:
         self._attempts = Attempts(database, statements)
@@ -46,8 +46,10 @@ class Suspects:
 
     async def not_run(self, reads: Sequence[Call]) -> None:
         """Answer reads that came again."""
-        with contextlib.suppress(Exception):  # then its client alone counts
+        try:
             await self._attempts.lost(reads, timeout_s=LOOKUP_S)
+        except Exception as error:  # noqa: BLE001 - then their client alone counts
+            log.info("a loss could not be noted", error=repr(error))
         for call in reads:
             call.result = _not_run_again(call)
 
@@ -59,7 +61,7 @@ class Suspects:
                 call.result = _condemned(call, "it is not run again")
 
     async def sent_again(self, writes: Sequence[Call], run: Run) -> None:
-        """Run what its client sent anew: together, each noted, but by itself what a worker was lost with."""
+        """Run what its client sent anew: together, each noted, but by itself what was lost, or has a copy running."""
         try:
             begun = await self._attempts.begin(writes, timeout_s=LOOKUP_S)
         except Exception as error:  # noqa: BLE001 - each meets it again by itself, and is tried again
