@@ -1,8 +1,8 @@
 # `make` lists what there is. Everything runs in .venv and needs nothing but Python 3.11 or newer.
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests wait for servers and processes more than they compute: three at once on two cores; 0: one after the other.
-TESTS_AT_ONCE ?= 3
+# Tests wait for servers and processes more than they compute: four at once on two cores; 0: one after the other.
+TESTS_AT_ONCE ?= 4
 # For how long `make chaos` disturbs, in seconds.
 DURATION ?= 180
 AT_ONCE := -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
