@@ -15,7 +15,7 @@ import random
 import signal
 import sys
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Self
 
@@ -55,12 +55,12 @@ class Nursery:
         self._asked: asyncio.Queue[asyncio.Future[Forked]] = asyncio.Queue()
         self._forked: dict[int, Forked] = {}
 
-    async def fork(self, environment: dict[str, str], folder: Path, log: Path) -> Forked:
+    async def fork(self, environment: Mapping[str, str], folder: Path, log: Path) -> Forked:
         """A worker with this environment, in this folder; what it says goes to the end of the log."""
         assert self._process.stdin is not None
         answer: asyncio.Future[Forked] = asyncio.get_running_loop().create_future()
         self._asked.put_nowait(answer)
-        told = {"environment": environment, "folder": str(folder), "log": str(log)}
+        told = {"environment": {**environment}, "folder": str(folder), "log": str(log)}
         self._process.stdin.write(json.dumps(told).encode() + b"\n")
         return await answer
 
@@ -80,7 +80,7 @@ class Nursery:
 
 
 @contextlib.asynccontextmanager
-async def nursery(environment: dict[str, str]) -> AsyncIterator[Nursery]:
+async def nursery(environment: Mapping[str, str]) -> AsyncIterator[Nursery]:
     """A nursery, until the block is left; by then its workers have to be gone."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.nursery"),

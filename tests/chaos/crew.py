@@ -16,10 +16,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.chaos.folder import Folder, Journal
+from tests.nursery import Forked, Nursery
 
 ROOT = Path(__file__).parents[2]
 PAUSE_S = 0.3
 LOOK_S = 0.05
+UNARMED = "K0:0/1"
+"""A crash point that is never due."""
 CUT_SHORT = 1
 """A worker that was asked to end, and had calls in hand that it could not finish in its time."""
 EX_TEMPFAIL = 75
@@ -32,12 +35,18 @@ class Place:
     """One place of the crew, and the process that fills it."""
 
     def __init__(
-        self, name: str, words: Sequence[str], environment: Mapping[str, str], folder: Folder, told: Journal, seed: int
+        self,
+        name: str,
+        words: Sequence[str] | Nursery,
+        environment: Mapping[str, str],
+        folder: Folder,
+        told: Journal,
+        seed: int,
     ) -> None:
         self.name = name
         self._seed = seed
-        self._words, self._environment, self._folder, self._told = [*words], {**environment}, folder, told
-        self._process: asyncio.subprocess.Process | None = None
+        self._words, self._environment, self._folder, self._told = words, {**environment}, folder, told
+        self._process: asyncio.subprocess.Process | Forked | None = None
         self._number = 0
         self._keeping: asyncio.Task[None] | None = None
         self._sent: set[signal.Signals] = set()
@@ -91,7 +100,8 @@ class Place:
 
     def disarm(self) -> None:
         """Whoever fills the place next is not to die at crash points."""
-        self._environment.pop("ROWCALL_CRASH_AT", None)
+        if "ROWCALL_CRASH_AT" in self._environment:
+            self._environment["ROWCALL_CRASH_AT"] = UNARMED
 
     async def until_works(self, timeout_s: float = 60.0) -> None:
         async with asyncio.timeout(timeout_s):
@@ -137,19 +147,25 @@ class Place:
         self._number += 1
         self._sent, self._seen = set(), False
         self._from = self._diary.stat().st_size if self._diary.exists() else 0
+        self._process = await self._begin(self._environment | {"ROWCALL_CRASH_SEED": f"{self._seed}/{self.log.name}"})
+        self._told.write(what="start", name=self.name, pid=self._process.pid, log=self.log.name)
+        if self._ending:  # meanwhile
+            self.signal(signal.SIGKILL)
+
+    async def _begin(self, environment: Mapping[str, str]) -> asyncio.subprocess.Process | Forked:
+        """In the run's folder, so that no .env of the checkout speaks to it."""
         with self.log.open("ab") as output:
-            self._process = await asyncio.create_subprocess_exec(
+            if isinstance(self._words, Nursery):
+                return await self._words.fork(environment, self._folder.root, self.log)
+            return await asyncio.create_subprocess_exec(
                 sys.executable,
                 *self._words,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=self._environment | {"ROWCALL_CRASH_SEED": f"{self._seed}/{self.log.name}"},
-                cwd=self._folder.root,  # so that no .env of the checkout speaks to it
+                env=environment,
+                cwd=self._folder.root,
             )
-        self._told.write(what="start", name=self.name, pid=self._process.pid, log=self.log.name)
-        if self._ending:  # meanwhile
-            self.signal(signal.SIGKILL)
 
     async def _keep(self) -> None:
         while True:
@@ -195,8 +211,10 @@ class Crew:
     def trouble(self) -> list[str]:
         return [trouble for place in self.everybody for trouble in place.trouble]
 
-    def place(self, kind: list[Place], name: str, words: Sequence[str], environment: Mapping[str, str]) -> Place:
-        """Make one more place of a kind."""
+    def place(
+        self, kind: list[Place], name: str, words: Sequence[str] | Nursery, environment: Mapping[str, str]
+    ) -> Place:
+        """Make one more place of a kind: for a program with its words, or for workers of a nursery."""
         made = Place(name, words, environment, self._folder, self._told, self._seed)
         kind.append(made)
         return made

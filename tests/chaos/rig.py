@@ -22,6 +22,7 @@ from tests.chaos.links import Ways, ways
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.peace import peace
 from tests.chaos.plan import FAMILIES, Plan
+from tests.nursery import Nursery, nursery
 from tests.own_servers import OwnServers, own_servers
 from worker.keys import new_key
 from worker.migrations import migrate
@@ -69,8 +70,10 @@ class _Rig:
         """Lay every process's ways, and name its place."""
         plan, urls = self._plan, {name: self.base[name] for name in ("amqp_url", "postgres_url", "redis_url")}
         planted = {"plant": plan.plant} if plan.plant else {}
-        worker = ["-m", "tests.chaos.worker" if plan.plant else "worker"]
         hooks = {"test_hooks": "1"} | ({"crash_at": plan.crash_points} if plan.wants("crash-points") else {})
+        worker: list[str] | Nursery = ["-m", "tests.chaos.worker"]
+        if not plan.plant:  # forked, so that starting takes no processor from those that work
+            worker = await stack.enter_async_context(nursery(environment(**hooks)))
         for number in range(plan.workers):
             self.worker_ways.append(way := await stack.enter_async_context(ways(urls)))
             told = environment(**self.base, **planted, **hooks) | environment(**way.urls)
