@@ -23,6 +23,8 @@ BLACK_HOLE_S = 6.0
 FEW = 2
 """While no more workers than this take calls, small faults leave them alone: where starting takes longer than
 disturbing, nobody would ever serve again."""
+STEADY_S = 1.5
+"""For so long all workers work before one of them is killed alone: what another's end left behind is done by then."""
 SERVED_S, LOOK_S = 60.0, 0.1
 """So long a large fault waits for a worker that it can be done to."""
 NOTICED_S = 20.0
@@ -93,6 +95,19 @@ class Deeds:
             with self._noted("lost-answer", place.name):
                 self._ways_of(place).proxies["postgres_url"].lose_answer()
 
+    # By itself.
+
+    async def lone_kill(self, chance: random.Random) -> None:
+        """SIGKILL of a worker once all of them work, and have for a while."""
+        able, since = self._able_pids, time.monotonic()
+        while len(able) < len(self._crew.workers) or time.monotonic() - since < STEADY_S:
+            await asyncio.sleep(LOOK_S)
+            if (now := self._able_pids) != able:
+                able, since = now, time.monotonic()
+        place = chance.choice(self._able)
+        with self._noted("lone-kill", place.name, pid=place.signal(signal.SIGKILL)):
+            pass
+
     # Large ones: servers.
 
     async def broker_kill(self, chance: random.Random) -> None:
@@ -160,6 +175,10 @@ class Deeds:
     def _able(self) -> list[Place]:
         """The workers that take calls, and to whom nothing large is done."""
         return [place for place in self._crew.workers if place.works and not place.spared]
+
+    @property
+    def _able_pids(self) -> list[int | None]:
+        return [place.pid for place in self._able]
 
     async def _somebody(self, chance: random.Random) -> Place | None:
         """A worker that takes calls, as soon as there is one."""

@@ -89,7 +89,7 @@ class Evidence:
     @cached_property
     def deaths(self) -> Counter[str]:
         """How often a worker was killed, by what: the nemesis, a crash point, or a call of this id."""
-        found = Counter({"nemesis": len(self.done("kill"))})
+        found = Counter({"nemesis": len(self.done("kill", "lone-kill"))})
         for path in self._worker_logs():
             for line in path.read_text(errors="replace").splitlines()[-3:]:
                 if match := CRASHED.search(line):

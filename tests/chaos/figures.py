@@ -11,13 +11,9 @@ from pathlib import Path
 from tests.chaos.evidence import Asked, Evidence
 from tests.chaos.folder import Folder, lines
 
-WHOLE = ("broker-kill", "broker-restart", "postgres-kill", "postgres-restart", "alarm", "black-hole", "freeze")
-WHOLE_TOO = ("worker-cut", "answers-held", "requests-held")
-AFTERMATH_S = 4.0
-"""For so long after a large fault what is late may be late because of that."""
 DEADLY = ("chaos.kill", "chaos.kill_read")
 NOTICE_S = 25.0
-REDELIVERED_S, OTHERS = 1.0, 2
+REDELIVERED_S = 1.0
 IMPATIENT_S = 1.0
 """Whoever gives a call no more time than this means to give up: that he does is no failure."""
 
@@ -49,7 +45,7 @@ def figures(folder: Path, evidence: Evidence) -> list[Figure]:
     poison = [evidence.deaths[id_] for id_, asked in evidence.asked.items() if asked.method in DEADLY]
     beside, unlucky = _innocent(folder, evidence)
     return [
-        Figure("answered after its worker's SIGKILL, p99", _p99(redelivered), REDELIVERED_S, len(redelivered)),
+        Figure("answered after its worker's lone SIGKILL, p99", _p99(redelivered), REDELIVERED_S, len(redelivered)),
         _worst("first good call after the broker accepts", _first_good(evidence, "broker-kill", "broker-restart"), 3.0),
         _worst(
             "first good call after PostgreSQL accepts", _first_good(evidence, "postgres-kill", "postgres-restart"), 2.0
@@ -63,29 +59,28 @@ def figures(folder: Path, evidence: Evidence) -> list[Figure]:
 
 
 def _redelivery(evidence: Evidence) -> list[float]:
-    """From a worker's SIGKILL to the caller's answer, for what was in that worker's hand and nothing else delayed.
+    """From a lone SIGKILL to the caller's answer, for what was in that worker's hand.
 
-    Only where others were there to take it, as many as the nemesis always leaves: calls that kill their workers do not.
+    Not if another worker ends within the time it may take: a call that kills, or a crash point, keeps to no plan.
     """
-    kills = [deed["mono"] for deed in evidence.done("kill")]
-    troubled = [(deed["mono"] - 1, deed["until"] + AFTERMATH_S) for deed in evidence.done(*WHOLE, *WHOLE_TOO)]
+    kills = [deed["mono"] for deed in evidence.done("lone-kill")]
     taken = []
     for answered in evidence.answered:
         asked = evidence.asked.get(answered.id)
-        at = bisect_left(kills, answered.mono) - 1
-        if not answered.redelivered or asked is None or at < 0 or asked.method in DEADLY:
+        if not answered.redelivered or asked is None or asked.method in DEADLY:
+            continue
+        at = bisect_left(kills, asked.mono)
+        if at == len(kills) or not kills[at] < answered.mono or _others_end(evidence, kills[at]):
             continue
         heard = _heard(asked, evidence)
-        if heard is None or not asked.mono < kills[at] < heard or _others(evidence, kills[at]) < OTHERS:
-            continue
-        if not any(start <= kills[at] + REDELIVERED_S and asked.mono <= end for start, end in troubled):
+        if heard is not None and kills[at] < heard:
             taken.append(heard - kills[at])
     return taken
 
 
-def _others(evidence: Evidence, killed: float) -> int:
-    """How many workers took calls when one was killed, and went on for long enough to take over his."""
-    return sum(start < killed and end > killed + REDELIVERED_S for start, end in evidence.lives)
+def _others_end(evidence: Evidence, killed: float) -> bool:
+    """Whether one more worker ends while what a killed one had is on its way to others."""
+    return sum(killed <= end < killed + REDELIVERED_S for _, end in evidence.lives) > 1
 
 
 def _heard(asked: Asked, evidence: Evidence) -> float | None:

@@ -8,6 +8,7 @@ none: whether workers then go on with what they have is to be seen in workers th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Awaitable, Callable
@@ -18,8 +19,8 @@ from tests.chaos.plan import Plan
 CALM_S = 6.0
 """Before the first large fault, and after the last."""
 GAP_S = (3.0, 6.0)
-REST_S = 25.0
-"""For so long there are small faults alone, once, where the run is long enough: what one SIGKILL costs is seen then."""
+ALONE_S = 30.0
+"""For so long there are lone SIGKILLs and nothing else, after each round of large faults, if time allows."""
 MUST = ("broker-kill", "postgres-kill", "redis-kill", "alarm", "black-hole")
 """Every run has these, however short: they come first, in an order of the seed."""
 LARGE = (*MUST, "postgres-restart", "broker-restart", "freeze", "worker-cut", "answers-held", "requests-held")
@@ -41,7 +42,8 @@ class Nemesis:
     def __init__(self, plan: Plan, deeds: Deeds) -> None:
         self._plan, self._deeds = plan, deeds
         self._small = {"kill": plan.kill_every_s, **SMALL_S}
-        self._alarmed = False
+        self._hushed = False
+        """Whether the small ones wait."""
 
     async def run(self) -> None:
         """Everything, for the plan's duration, and until every large fault that must come has been."""
@@ -82,18 +84,29 @@ class Nemesis:
         for number, name in enumerate(self.order()):
             if number >= due and time.monotonic() >= until:
                 return
-            self._alarmed = name == "alarm"
+            self._hushed = name == "alarm"
             await self._do(name, chance)
-            self._alarmed = False
+            self._hushed = False
             await asyncio.sleep(chance.uniform(*GAP_S))
-            if number + 1 == due and until - time.monotonic() > 2 * REST_S:
-                await asyncio.sleep(REST_S)
+            rounds, more = divmod(number + 1 - due, len(LARGE))
+            if rounds >= 0 and not more and until - time.monotonic() > 2 * ALONE_S and self._plan.wants("kill"):
+                await self._lone_kills()
+
+    async def _lone_kills(self) -> None:
+        chance = self._chance("lone-kill")
+        self._hushed = True
+        await asyncio.sleep(CALM_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ALONE_S):
+                while True:
+                    await self._do("lone-kill", chance)
+        self._hushed = False
 
     async def _again(self, name: str, every_s: float, until: float) -> None:
         chance = self._chance(name)
         while time.monotonic() < until:
             await asyncio.sleep(every_s * chance.uniform(0.6, 1.4))
-            if not self._alarmed:
+            if not self._hushed:
                 await self._do(name, chance)
 
     async def _do(self, name: str, chance: random.Random) -> None:

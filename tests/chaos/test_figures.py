@@ -74,42 +74,47 @@ def run(tmp_path: Path) -> Run:
 
 
 def test_a_call_in_a_killed_workers_hand_takes_from_the_kill_to_its_answer(run: Run):
-    run.did("kill", 10.0)
+    run.did("lone-kill", 10.0)
     run.asked("in its hand", 9.9, 10.4)
     run.answered("in its hand", 10.4, redelivered=True, worker=1)
     run.asked("in another's", 9.9, 11.9)
     run.answered("in another's", 11.9)
+    run.asked("later", 10.1, 10.7)
+    run.answered("later", 10.7, redelivered=True, worker=1)
 
     figure = run.figure("SIGKILL")
 
     assert (figure.value, figure.of) == (pytest.approx(0.4), 1)
 
 
-def test_a_kill_that_leaves_nobody_to_take_over_says_nothing_of_redelivery(tmp_path: Path):
+def test_what_is_late_counts_from_the_first_kill_that_it_met(run: Run):
+    run.did("lone-kill", 10.0)
+    run.did("lone-kill", 13.0)
+    run.asked("late", 9.9, 13.2)
+    run.answered("late", 13.2, redelivered=True, worker=1)
+
+    figure = run.figure("SIGKILL")
+
+    assert figure.value == pytest.approx(3.2)
+    assert not figure.holds
+
+
+@pytest.mark.parametrize(("second", "seen"), [(10.5, 0), (11.5, 1)])
+def test_a_kill_beside_which_another_worker_ends_says_nothing_of_redelivery(tmp_path: Path, second: float, seen: int):
     run = Run(tmp_path)
-    run.took_calls(1, 0.0, 100.0)
-    run.took_calls(2, 9.95, 10.5)
-    run.did("kill", 10.0)
+    run.took_calls(1, 0.0, 10.02)
+    run.took_calls(2, 0.0, second)
+    run.did("lone-kill", 10.0, target="worker-1")
     run.asked("in its hand", 9.9, 13.4)
-    run.answered("in its hand", 13.4, redelivered=True, worker=1)
+    run.answered("in its hand", 13.4, redelivered=True, worker=3)
 
-    assert run.figure("SIGKILL").of == 0
+    assert run.figure("SIGKILL").of == seen
 
 
-def test_what_was_late_for_another_reason_says_nothing_of_redelivery(run: Run):
-    run.did("broker-kill", 9.0, 20.0)
+def test_a_kill_among_other_faults_says_nothing_of_redelivery(run: Run):
     run.did("kill", 10.0)
-    run.asked("late", 9.9, 21.0)
-    run.answered("late", 21.0, redelivered=True, worker=1)
-
-    assert run.figure("SIGKILL").of == 0
-
-
-def test_what_waited_already_for_another_reason_says_nothing_of_redelivery(run: Run):
-    run.did("postgres-kill", 2.0, 4.0)
-    run.did("kill", 10.0)
-    run.asked("waited", 1.0, 26.0, what="unknown")
-    run.answered("waited", 10.4, redelivered=True, worker=1)
+    run.asked("in its hand", 9.9, 10.4)
+    run.answered("in its hand", 10.4, redelivered=True, worker=1)
 
     assert run.figure("SIGKILL").of == 0
 
@@ -137,7 +142,7 @@ def test_a_silent_peer_is_noticed_when_the_brokers_log_says_so(run: Run):
 def test_what_never_came_took_without_end(run: Run):
     run.did("worker-cut", 10.0, 30.0)
     run.did("black-hole", 40.0, 46.0)
-    run.did("kill", 60.0)
+    run.did("lone-kill", 60.0)
     run.asked("never answered", 59.9, 85.0, what="unknown")
     run.answered("never answered", 60.4, redelivered=True, worker=1)
 
@@ -148,7 +153,7 @@ def test_what_never_came_took_without_end(run: Run):
 
 @pytest.mark.parametrize("done", ["client-kill", "cut"])
 def test_who_was_killed_or_cut_himself_says_nothing_of_the_worker(run: Run, done: str):
-    run.did("kill", 10.0)
+    run.did("lone-kill", 10.0)
     run.did(done, 10.1, target="client-3 amqp_url" if done == "cut" else "client-3")
     run.asked("his", 9.9, 20.0, what="unknown", client=3)
     run.answered("his", 10.4, redelivered=True, worker=1)

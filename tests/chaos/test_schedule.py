@@ -42,7 +42,7 @@ def test_what_alone_is_wanted_comes_again_and_again():
 
 
 def test_every_fault_has_its_deed():
-    for name in [*LARGE, *SMALL_S, "kill"]:
+    for name in [*LARGE, *SMALL_S, "kill", "lone-kill"]:
         assert callable(getattr(Deeds, name.replace("-", "_")))
 
 
@@ -83,3 +83,16 @@ async def test_while_an_alarm_lasts_nothing_else_happens(monkeypatch: pytest.Mon
     for at, name in enumerate(came):
         if name == "alarm":
             assert "kill" not in came[at : came.index("end of alarm", at)]
+
+
+async def test_after_each_round_of_large_faults_workers_are_killed_alone_for_a_while(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(nemesis, "ALONE_S", 0.1)
+    came = await done(monkeypatch, duration_s=1.5, kill_every_s=0.01, only=frozenset({"redis-kill", "kill"}))
+
+    first = came.index("lone_kill")
+    after = came[first : came.index("redis_kill", first)]
+    last = len(after) - after[::-1].index("lone_kill")
+    assert "redis_kill" in came[:first]
+    assert after.count("lone_kill") > 2
+    assert "kill" not in after[:last]
+    assert "kill" in came[:first] + after[last:]
