@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -41,8 +42,9 @@ class Suspects:
 
     def __init__(self, database: Database, statements: Mapping[str, Statement], quiet: Quiet) -> None:
         self._attempts = Attempts(database, statements)
-        self._turns = Turns()
+        self._turns, self._slow_turns = Turns(), Turns()
         self._quiet = quiet
+        self._here = Here()
 
     async def not_run(self, reads: Sequence[Call]) -> None:
         """Answer reads that came again."""
@@ -77,7 +79,8 @@ class Suspects:
     async def _together(self, writes: Sequence[Call], run: Run) -> None:
         await self._quiet.begin()
         try:
-            await run(writes)
+            with self._here.run(writes):
+                await run(writes)
         finally:
             self._quiet.end()
 
@@ -98,10 +101,33 @@ class Suspects:
         async with asyncio.TaskGroup() as trying:
             for call in writes:
                 lost = losses.get(key_of(call), 0)
-                call.answer = counted = Counted(call.answer, self._attempts, self._turns, self._quiet, lost)
+                call.answer = counted = self._counted(call.answer, lost)
                 trying.create_task(_finished(run([call]), counted.tried))
                 if call.left_s > 0:
                     await counted.tried.wait()
+
+    def _counted(self, answer: Answer, losses: int | None) -> Counted:
+        return Counted(answer, self._attempts, self._turns, self._slow_turns, self._quiet, self._here, losses)
+
+
+class Here:
+    """What is noted and runs in this worker. A copy waits: both would be lost by one death, and count as two."""
+
+    def __init__(self) -> None:
+        self._running = Counter[Key]()
+
+    def __contains__(self, call: Call) -> bool:
+        return self._running[key_of(call)] > 0
+
+    @contextlib.contextmanager
+    def run(self, calls: Sequence[Call]) -> Iterator[None]:
+        """They run for as long as this lasts."""
+        keys = Counter(map(key_of, calls))
+        self._running += keys
+        try:
+            yield
+        finally:
+            self._running -= keys
 
 
 async def _finished(run: Awaitable[None], tried: asyncio.Event) -> None:
@@ -116,10 +142,14 @@ class Counted:
     answer: Answer
     attempts: Attempts
     turns: Turns
+    slow_turns: Turns
+    """Slow ones begin one after the other, too, when all the others have."""
     quiet: Quiet
+    here: Here
     losses: int | None
     """How many workers were lost with it; None where it is still to be noted that one was."""
-    was_alone: bool = False
+    alone_left: int = 3
+    """How often it may still run with nobody beside: the first time it may meet a lock, or a lost connection."""
     tried: asyncio.Event = field(default_factory=asyncio.Event)
     together: ClassVar[bool] = False
 
@@ -130,10 +160,10 @@ class Counted:
     async def run(self, calls: Sequence[Call], database: Database) -> list[Result]:
         """InternalError when it took too many workers down: then it does not run."""
         (call,) = calls
-        # A slow one is known to be: it keeps no other waiting, and waits for none.
-        turn = contextlib.nullcontext() if self.method.slow else self.turns.take(call.left_s)
         try:
-            async with turn:
+            if self.method.slow:  # all others first: it would keep them waiting, or one of them take it along
+                await self.turns.idle(call.left_s)
+            async with (self.slow_turns if self.method.slow else self.turns).take(call.left_s):
                 return await self._run_in_turn(call, database)
         finally:
             self.tried.set()
@@ -141,22 +171,32 @@ class Counted:
     async def _run_in_turn(self, call: Call, database: Database) -> list[Result]:
         if self.losses is None:
             self.losses = (await self.attempts.lost([call], timeout_s=call.left_s))[key_of(call)]
-        if self.losses == MAX_ATTEMPTS - 1 and not self.was_alone:
-            self.was_alone = True
-            async with self.quiet.alone():
+        if call in self.here:
+            raise CopyRunsError("a copy of it is running in this very worker")
+        with self.here.run([call]):
+            if self._shall_be_alone(self.losses):
+                self.alone_left -= 1
+                async with self.quiet.alone():
+                    return await self._run_noted(call, database, alone=True)
+            await self.quiet.begin()
+            try:
                 return await self._run_noted(call, database)
-        await self.quiet.begin()
-        try:
-            return await self._run_noted(call, database)
-        finally:
-            self.quiet.end()
+            finally:
+                self.quiet.end()
 
-    async def _run_noted(self, call: Call, database: Database) -> list[Result]:
+    def _shall_be_alone(self, losses: int) -> bool:
+        return losses == MAX_ATTEMPTS - 1 and self.alone_left > 0
+
+    async def _run_noted(self, call: Call, database: Database, *, alone: bool = False) -> list[Result]:
         losses, copies = (await self.attempts.begin([call], timeout_s=call.left_s))[key_of(call)]
         if losses >= MAX_ATTEMPTS:
             raise _condemned(call, "it is not run again, whether it ran is not known, and it is kept for replay")
         if losses + copies >= MAX_ATTEMPTS:
             raise CopyRunsError("a copy of it is running: it may be done by that, or be what a worker just dies of")
+        if self._shall_be_alone(losses) and not alone:
+            self.losses = losses
+            await self.attempts.end([call])
+            raise CopyRunsError("a worker was just lost with a copy of it: next time it runs alone")
         log.info("a suspect begins to run", method=call.method, id=call.shown_id, losses=losses, copies=copies)
         try:
             return await self.answer.run([call], database)

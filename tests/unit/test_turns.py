@@ -82,3 +82,59 @@ async def test_who_has_little_time_left_goes_on_without_his_turn():
     hurried.cancel()
 
     assert runs.began == ["first", "hurried"]
+
+
+async def test_who_lets_all_others_go_first_waits_until_nobody_wants_a_turn():
+    runs, ends = Runs(), [asyncio.Event() for _ in range(2)]
+    tasks = [asyncio.create_task(runs.run(str(n), end)) for n, end in enumerate(ends)]
+    await settle()
+    last = asyncio.create_task(runs.turns.idle(LONG_S))
+
+    waited = []
+    for end in ends:
+        await settle()
+        waited.append(not last.done())
+        end.set()
+    await asyncio.gather(*tasks)
+    await settle()
+
+    assert waited == [True, True]
+    assert last.done()
+
+
+async def test_who_lets_others_go_first_does_not_wait_for_one_that_has_passed_its_turn_on(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(turns, "PATIENCE_S", 0.01)
+    runs, never = Runs(), asyncio.Event()
+    task = asyncio.create_task(runs.run("slow", never))
+    await settle()
+
+    async with asyncio.timeout(10):
+        await runs.turns.idle(LONG_S)
+
+    assert runs.running == {"slow"}
+    task.cancel()
+
+
+async def test_who_gave_up_waiting_for_a_turn_wants_none_any_more():
+    runs, never = Runs(), asyncio.Event()
+    tasks = [asyncio.create_task(runs.run(name, never)) for name in ("first", "second")]
+    await settle()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+    async with asyncio.timeout(10):
+        await runs.turns.idle(LONG_S)
+
+
+async def test_nobody_lets_others_go_first_for_longer_than_half_of_his_time():
+    runs, never = Runs(), asyncio.Event()
+    task = asyncio.create_task(runs.run("first", never))
+    await settle()
+
+    async with asyncio.timeout(10):
+        await runs.turns.idle(0.01)
+
+    task.cancel()
