@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
+from tests.chaos.deeds import STEADY_S
 from tests.chaos.evidence import Asked, Evidence
 from tests.chaos.folder import Folder, lines
 
@@ -61,7 +62,8 @@ def figures(folder: Path, evidence: Evidence) -> list[Figure]:
 def _redelivery(evidence: Evidence) -> list[float]:
     """From a lone SIGKILL to the caller's answer, for what was in that worker's hand.
 
-    Not if another worker ends within the time it may take: a call that kills, or a crash point, keeps to no plan.
+    Not if another worker ends within the time it may take: a call that kills, or a crash point, keeps to no plan. Nor
+    what was asked for before all workers worked, and waited for that.
     """
     kills = [deed["mono"] for deed in evidence.done("lone-kill")]
     taken = []
@@ -70,7 +72,9 @@ def _redelivery(evidence: Evidence) -> list[float]:
         if not answered.redelivered or asked is None or asked.method in DEADLY:
             continue
         at = bisect_left(kills, asked.mono)
-        if at == len(kills) or not kills[at] < answered.mono or _others_end(evidence, kills[at]):
+        if at == len(kills) or not kills[at] < answered.mono or asked.mono < kills[at] - STEADY_S:
+            continue
+        if _others_end(evidence, kills[at]):
             continue
         heard = _heard(asked, evidence)
         if heard is not None and kills[at] < heard:

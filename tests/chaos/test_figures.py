@@ -87,6 +87,14 @@ def test_a_call_in_a_killed_workers_hand_takes_from_the_kill_to_its_answer(run: 
     assert (figure.value, figure.of) == (pytest.approx(0.4), 1)
 
 
+def test_what_waited_already_for_another_reason_says_nothing_of_redelivery(run: Run):
+    run.did("lone-kill", 10.0)
+    run.asked("waited", 8.0, 12.0)
+    run.answered("waited", 12.0, redelivered=True, worker=1)
+
+    assert run.figure("SIGKILL").of == 0
+
+
 def test_what_is_late_counts_from_the_first_kill_that_it_met(run: Run):
     run.did("lone-kill", 10.0)
     run.did("lone-kill", 13.0)
