@@ -26,6 +26,10 @@ class Forked:
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self.ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._handle: int | None = None
+        with contextlib.suppress(ProcessLookupError):  # it has ended already, and the next line says so
+            self._handle = handle = os.pidfd_open(pid)
+            self.ended.add_done_callback(lambda _: os.close(handle))
 
     @property
     def returncode(self) -> int | None:
@@ -35,10 +39,12 @@ class Forked:
         return await asyncio.shield(self.ended)
 
     def send_signal(self, number: int) -> None:
-        """ProcessLookupError where it is known to have ended: its pid may be another's by now."""
+        """By its handle: its pid may be another's by now. ProcessLookupError where it is known to have ended."""
         if self.ended.done():
             raise ProcessLookupError
-        os.kill(self.pid, number)
+        with contextlib.suppress(ProcessLookupError):  # it has, and nobody has told yet
+            if self._handle is not None:
+                signal.pidfd_send_signal(self._handle, number)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)
@@ -66,6 +72,15 @@ class Nursery:
 
     async def listen(self) -> None:
         """Learn who was born and who ended."""
+        try:
+            await self._listen()
+        finally:  # whoever is left goes unheard of
+            while not self._asked.empty():
+                self._asked.get_nowait().cancel()
+            for forked in self._forked.values():
+                forked.ended.set_exception(ConnectionError("the nursery has gone"))
+
+    async def _listen(self) -> None:
         assert self._process.stdout is not None
         async for line in self._process.stdout:
             word, pid, *code = line.decode().split()
@@ -87,6 +102,7 @@ async def nursery(environment: Mapping[str, str]) -> AsyncIterator[Nursery]:
         env=environment,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,  # ^C is for those who end it in order
     )
     made = Nursery(process)
     listening = asyncio.create_task(made.listen())

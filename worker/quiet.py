@@ -45,7 +45,12 @@ class Quiet:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(QUIET_S):
                     await self._nobody.wait()
-            yield
+            self._running += 1
+            self._nobody.clear()
+            try:
+                yield
+            finally:
+                self.end()
         finally:
             over.cancel()
             if self._alone is mine:

@@ -20,7 +20,7 @@ import structlog
 
 from rpc_client.contract import Method
 from rpc_client.errors import InternalError, Reason, Unavailable
-from rpc_client.turns import Turns
+from rpc_client.turns import PATIENCE_S, Turns
 from worker.attempts import MAX_ATTEMPTS, Attempts, Key, key_of
 from worker.calls import Answer, Call, Outcome, Result
 from worker.errors import CopyRunsError
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 Run = Callable[[Sequence[Call]], Awaitable[None]]
 """Runs calls, and never raises."""
+
+BEGINS = "a suspect begins to run"
 
 log = structlog.get_logger("rowcall.suspects")
 
@@ -68,19 +70,22 @@ class Suspects:
             begun = await self._attempts.begin(writes, timeout_s=LOOKUP_S)
         except Exception as error:  # noqa: BLE001 - each meets it again by itself, and is tried again
             log.info("attempts could not be noted; each call runs by itself", error=repr(error))
-            return await self._one_by_one(writes, run, {})
-        alone = [call for call in writes if any(begun[key_of(call)])]
-        await self._attempts.end(alone)  # until its turn has come
-        together = [call for call in writes if not any(begun[key_of(call)])]
+            await self._one_by_one(writes, run, {})
+            return
         losses = {key: lost for key, (lost, _) in begun.items()}
-        await asyncio.gather(self._one_by_one(alone, run, losses), self._together(together, run))
-        return await self._attempts.end([call for call in together if not isinstance(call.result, Outcome)])
+        alone = [call for call in writes if any(begun[key_of(call)])]
+        together = [call for call in writes if not any(begun[key_of(call)])]
+        with self._here.run(together):
+            await self._attempts.end(alone)  # until its turn has come
+            await asyncio.gather(self._one_by_one(alone, run, losses), self._together(together, run))
+            await self._attempts.end([call for call in together if not isinstance(call.result, Outcome)])
 
     async def _together(self, writes: Sequence[Call], run: Run) -> None:
         await self._quiet.begin()
         try:
-            with self._here.run(writes):
-                await run(writes)
+            for call in writes:
+                log.info(BEGINS, method=call.method, id=call.shown_id, losses=0, copies=0)
+            await run(writes)
         finally:
             self._quiet.end()
 
@@ -103,8 +108,9 @@ class Suspects:
                 lost = losses.get(key_of(call), 0)
                 call.answer = counted = self._counted(call.answer, lost)
                 trying.create_task(_finished(run([call]), counted.tried))
-                if call.left_s > 0:
-                    await counted.tried.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(max(call.left_s, 0), PATIENCE_S)):
+                        await counted.tried.wait()
 
     def _counted(self, answer: Answer, losses: int | None) -> Counted:
         return Counted(answer, self._attempts, self._turns, self._slow_turns, self._quiet, self._here, losses)
@@ -192,12 +198,14 @@ class Counted:
         if losses >= MAX_ATTEMPTS:
             raise _condemned(call, "it is not run again, whether it ran is not known, and it is kept for replay")
         if losses + copies >= MAX_ATTEMPTS:
+            if alone:  # it did not run: to look whether it may, it needs no quiet
+                self.alone_left, self.losses = self.alone_left + 1, 0
             raise CopyRunsError("a copy of it is running: it may be done by that, or be what a worker just dies of")
-        if self._shall_be_alone(losses) and not alone:
-            self.losses = losses
+        if self._shall_be_alone(losses + copies) and not alone:
+            self.losses = losses + copies
             await self.attempts.end([call])
-            raise CopyRunsError("a worker was just lost with a copy of it: next time it runs alone")
-        log.info("a suspect begins to run", method=call.method, id=call.shown_id, losses=losses, copies=copies)
+            raise CopyRunsError("workers were lost with copies of it, or may just be: next time it runs alone")
+        log.info(BEGINS, method=call.method, id=call.shown_id, losses=losses, copies=copies)
         try:
             return await self.answer.run([call], database)
         except Exception:

@@ -32,6 +32,8 @@ class Asked:
     timeout_s: float
     client: int | None = None
     sent: bool = False
+    twin: bool = False
+    """Whether it was asked for twice at once."""
     heard: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -67,7 +69,8 @@ class Evidence:
         for path in sorted(self._folder.history.glob("client-*.jsonl")):
             for line in lines(path):
                 if line["what"] == "invoke":
-                    found.setdefault(line["id"], _asked(line))
+                    asked = found.setdefault(line["id"], _asked(line))
+                    asked.twin |= line.get("twin", False)
                 elif line.get("id") in found:
                     found[line["id"]].heard.append(line)
         return found

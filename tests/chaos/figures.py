@@ -9,7 +9,7 @@ from math import inf
 from pathlib import Path
 
 from tests.chaos.deeds import STEADY_S
-from tests.chaos.evidence import Asked, Evidence
+from tests.chaos.evidence import Answered, Asked, Evidence
 from tests.chaos.folder import Folder, lines
 
 DEADLY = ("chaos.kill", "chaos.kill_read")
@@ -60,24 +60,25 @@ def figures(folder: Path, evidence: Evidence) -> list[Figure]:
 
 
 def _redelivery(evidence: Evidence) -> list[float]:
-    """From a lone SIGKILL to the caller's answer, for what was in that worker's hand.
+    """From a lone SIGKILL to the caller's answer, for what was in that worker's hand: another answered it, or nobody.
 
     Not if another worker ends within the time it may take: a call that kills, or a crash point, keeps to no plan. Nor
-    what was asked for before all workers worked, and waited for that.
+    what was asked for before all workers worked, and waited for that; nor what was asked for twice at once.
     """
-    kills = [deed["mono"] for deed in evidence.done("lone-kill")]
-    taken = []
+    first: dict[str, Answered] = {}
     for answered in evidence.answered:
-        asked = evidence.asked.get(answered.id)
-        if not answered.redelivered or asked is None or asked.method in DEADLY:
-            continue
+        first.setdefault(answered.id, answered)
+    kills = [deed["mono"] for deed in evidence.done("lone-kill")]
+    judged = [kill for kill in kills if not _others_end(evidence, kill)]
+    taken = []
+    for id_, asked in evidence.asked.items():
         at = bisect_left(kills, asked.mono)
-        if at == len(kills) or not kills[at] < answered.mono or asked.mono < kills[at] - STEADY_S:
+        if at == len(kills) or kills[at] not in judged or asked.mono < kills[at] - STEADY_S:
             continue
-        if _others_end(evidence, kills[at]):
+        heard = None if asked.method in DEADLY or asked.twin else _heard(asked, evidence)
+        if heard is None or heard <= kills[at]:
             continue
-        heard = _heard(asked, evidence)
-        if heard is not None and kills[at] < heard:
+        if first[id_].redelivered if id_ in first else heard == inf:
             taken.append(heard - kills[at])
     return taken
 

@@ -20,7 +20,7 @@ CALM_S = 6.0
 """Before the first large fault, and after the last."""
 GAP_S = (3.0, 6.0)
 ALONE_S = 30.0
-"""For so long there are lone SIGKILLs and nothing else, after each round of large faults, if time allows."""
+"""For so long there are lone SIGKILLs and nothing else, after what every run has and then after each further round."""
 MUST = ("broker-kill", "postgres-kill", "redis-kill", "alarm", "black-hole")
 """Every run has these, however short: they come first, in an order of the seed."""
 LARGE = (*MUST, "postgres-restart", "broker-restart", "freeze", "worker-cut", "answers-held", "requests-held")
@@ -80,7 +80,8 @@ class Nemesis:
     async def _in_turn(self, until: float) -> None:
         chance = self._chance("large")
         await asyncio.sleep(CALM_S)
-        due = sum(self._plan.wants(name) for name in MUST)
+        kinds = [name for name in LARGE if self._plan.wants(name)]
+        due = sum(name in MUST for name in kinds)
         for number, name in enumerate(self.order()):
             if number >= due and time.monotonic() >= until:
                 return
@@ -88,8 +89,8 @@ class Nemesis:
             await self._do(name, chance)
             self._hushed = False
             await asyncio.sleep(chance.uniform(*GAP_S))
-            rounds, more = divmod(number + 1 - due, len(LARGE))
-            if rounds >= 0 and not more and until - time.monotonic() > 2 * ALONE_S and self._plan.wants("kill"):
+            rounded = number + 1 >= due and (number + 1 - due) % len(kinds) == 0
+            if rounded and self._plan.wants("lone-kill") and until - time.monotonic() > 2 * ALONE_S:
                 await self._lone_kills()
 
     async def _lone_kills(self) -> None:

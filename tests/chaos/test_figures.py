@@ -43,7 +43,9 @@ class Run:
     def asked(self, id_: str, mono: float, ended: float, method: str = "accounts.deposit", **heard: Any) -> None:
         history = self.folder.history / "client-0.jsonl"
         invoke = {"what": "invoke", "id": id_, "method": method, "kind": "call", "mono": mono}
-        self._add(history, invoke | {"client": heard.pop("client", 0), "timeout_s": 25.0})
+        self._add(
+            history, invoke | {"client": heard.pop("client", 0), "twin": heard.pop("twin", False), "timeout_s": 25.0}
+        )
         self._add(history, {"what": "ok", "id": id_, "mono": ended} | heard)
 
     def answered(self, id_: str, mono: float, *, redelivered: bool = False, worker: int = 0) -> None:
@@ -91,6 +93,24 @@ def test_what_waited_already_for_another_reason_says_nothing_of_redelivery(run: 
     run.did("lone-kill", 10.0)
     run.asked("waited", 8.0, 12.0)
     run.answered("waited", 12.0, redelivered=True, worker=1)
+
+    assert run.figure("SIGKILL").of == 0
+
+
+def test_what_no_worker_took_up_again_took_without_end(run: Run):
+    run.did("lone-kill", 10.0)
+    run.asked("nobody's", 9.9, 34.9, what="unknown")
+    run.asked("answered, and its line in the log lost with the worker", 9.9, 10.01)
+
+    figure = run.figure("SIGKILL")
+
+    assert (figure.value, figure.of) == (inf, 1)
+
+
+def test_what_was_asked_for_twice_at_once_says_nothing_of_redelivery(run: Run):
+    run.did("lone-kill", 10.0)
+    run.asked("twice", 9.9, 10.4, twin=True)
+    run.answered("twice", 10.4, redelivered=True, worker=1)
 
     assert run.figure("SIGKILL").of == 0
 

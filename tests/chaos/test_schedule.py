@@ -87,7 +87,9 @@ async def test_while_an_alarm_lasts_nothing_else_happens(monkeypatch: pytest.Mon
 
 async def test_after_each_round_of_large_faults_workers_are_killed_alone_for_a_while(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(nemesis, "ALONE_S", 0.1)
-    came = await done(monkeypatch, duration_s=1.5, kill_every_s=0.01, only=frozenset({"redis-kill", "kill"}))
+    came = await done(
+        monkeypatch, duration_s=1.5, kill_every_s=0.01, only=frozenset({"redis-kill", "kill", "lone-kill"})
+    )
 
     first = came.index("lone_kill")
     after = came[first : came.index("redis_kill", first)]

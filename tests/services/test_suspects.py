@@ -228,7 +228,10 @@ async def test_two_copies_of_a_call_do_not_run_in_one_worker_one_death_would_cou
     assert await sql.fetchval("select count(*) from accounts.entries") == 1
 
 
-async def test_a_suspect_that_learns_only_as_it_begins_of_a_second_loss_runs_alone_after_all(pipeline, account, sql):
+async def test_a_suspect_that_learns_only_as_it_begins_of_a_second_loss_runs_alone_after_all(
+    pipeline, account, sql, monkeypatch
+):
+    monkeypatch.setattr("worker.pipeline.FIRST_PAUSE_S", 1.0)
     request_id = uuid4()
     with capture_logs() as said:
         async with sql.transaction():

@@ -61,3 +61,23 @@ async def test_nobody_is_kept_for_long_by_one_who_does_not_end(monkeypatch: pyte
 
     assert sorted(told) == ["after", "alone", "slow"]
     await begun(hush, told, "and after that")
+
+
+async def test_who_is_alone_for_long_is_waited_for_by_the_next_who_wants_to_be(monkeypatch: pytest.MonkeyPatch):
+    hush, told, until, never = Quiet(), list[str](), asyncio.Event(), asyncio.Event()
+    monkeypatch.setattr(quiet, "QUIET_S", 0.01)
+    first = asyncio.create_task(alone(hush, told, until))
+    async with asyncio.timeout(10):
+        await hush.begin()  # once the first has had enough of it
+    hush.end()
+
+    monkeypatch.setattr(quiet, "QUIET_S", 60)
+    second = asyncio.create_task(alone(hush, told, never))
+    await settle()
+    before = list(told)
+    until.set()
+    await settle()
+
+    assert (before, told) == (["alone"], ["alone", "alone"])
+    await first
+    second.cancel()
