@@ -77,8 +77,10 @@ class Suspects:
         together = [call for call in writes if not any(begun[key_of(call)])]
         with self._here.run(together):
             await self._attempts.end(alone)  # until its turn has come
-            await asyncio.gather(self._one_by_one(alone, run, losses), self._together(together, run))
-            await self._attempts.end([call for call in together if not isinstance(call.result, Outcome)])
+            try:
+                await asyncio.gather(self._one_by_one(alone, run, losses), self._together(together, run))
+            finally:
+                await self._attempts.end([call for call in together if not isinstance(call.result, Outcome)])
 
     async def _together(self, writes: Sequence[Call], run: Run) -> None:
         await self._quiet.begin()
@@ -208,8 +210,9 @@ class Counted:
         log.info(BEGINS, method=call.method, id=call.shown_id, losses=losses, copies=copies)
         try:
             return await self.answer.run([call], database)
-        except Exception:
+        except BaseException:
             # Whatever is in its way is no worker's death: while it waits to be tried again, it is not to blame for one.
+            # Nor is it when its worker is asked to end, and has no more patience.
             await self.attempts.end([call])
             raise
 

@@ -288,6 +288,21 @@ async def test_while_a_call_waits_to_be_tried_again_no_death_counts_against_it(s
     assert await attempts(sql) == {request_id: 1}
 
 
+@pytest.mark.parametrize("ask", [again, anew])
+async def test_a_run_that_is_cut_short_because_its_worker_shall_end_is_no_loss(pipeline, account, sql, ask):
+    running = "select exists (select from rowcall.attempts where running <> '{}')"
+    async with sql.transaction():
+        await sql.execute("select from accounts.accounts for update")
+        answering = asyncio.create_task(ask(pipeline, deposit(uuid4(), attempt=2), message_id="a"))
+        while not await sql.fetchval(running):
+            await asyncio.sleep(0.01)
+        answering.cancel()
+        await asyncio.wait([answering])
+
+        assert answering.cancelled()
+        assert not await sql.fetchval(running)
+
+
 async def test_a_read_is_not_run_again_and_what_workers_answer_themselves_is(pipeline, account):
     read = line(uuid4(), "accounts.get_account", {"account_id": "a-1"})
     outcome = line(uuid4(), "rowcall.outcome", {"id": str(uuid4()), "fence": False})
