@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_LOSSES = 3
 """So many workers at most are lost to one call."""
+PAUSE_S = 1.0
+"""Before the last time, at most: whatever took the others down, if not this, may be done by then."""
 
 
 class Losses:
@@ -51,6 +53,8 @@ class Losses:
 
     async def _again(self, call: Pending, attempt: int) -> None:
         """Send it when its turn comes, unless a new connection has done so, and wait until its end is known."""
+        if call.losses == MAX_LOSSES - 1:
+            await asyncio.sleep(min(PAUSE_S, call.left_s / 4))
         async with self._turns.take(call.left_s):
             if call.attempt != attempt or call.reply.done():
                 return

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from rpc_client import turns
+from rpc_client import losses, turns
 from rpc_client.errors import Reason
 from rpc_client.losses import Losses
 from rpc_client.parcels import Pending
@@ -61,7 +61,8 @@ async def test_one_is_on_its_way_at_a_time_and_all_travel_alone_from_now_on():
     assert all(call.alone for call in calls)
 
 
-async def test_one_that_is_lost_again_goes_behind_the_others():
+async def test_one_that_is_lost_again_goes_behind_the_others(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(losses, "PAUSE_S", 0)
     sent, calls = Sent(), pending(2)
 
     sent.lose(*calls)
@@ -74,7 +75,26 @@ async def test_one_that_is_lost_again_goes_behind_the_others():
     assert sent.ids == ["0", "1", "0"]
 
 
-async def test_the_third_loss_is_an_error():
+async def test_the_last_time_it_goes_after_a_pause_a_killer_beside_it_may_be_gone_by_then(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(losses, "PAUSE_S", 0.1)
+    sent, (call,) = Sent(), pending(1)
+
+    sent.lose(call)
+    await settle()
+    sent.lose(call)
+    await settle()
+    before = list(sent.ids)
+    async with asyncio.timeout(10):
+        while len(sent.ids) < 2:
+            await asyncio.sleep(0.01)
+
+    assert before == ["0"]
+
+
+async def test_the_third_loss_is_an_error(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(losses, "PAUSE_S", 0)
     sent, (call,) = Sent(), pending(1)
 
     told = []
