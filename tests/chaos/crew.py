@@ -68,6 +68,11 @@ class Place:
         return self._process.pid if alive and self._process is not None else None
 
     @property
+    def leaves(self) -> bool:
+        """Whether its process was asked to end."""
+        return signal.SIGTERM in self._sent
+
+    @property
     def kind(self) -> str:
         return self.name.partition("-")[0]
 

@@ -173,8 +173,8 @@ class Deeds:
 
     @property
     def _able(self) -> list[Place]:
-        """The workers that take calls, and to whom nothing large is done."""
-        return [place for place in self._crew.workers if place.works and not place.spared]
+        """The workers that take calls and go on doing so, and to whom nothing large is done."""
+        return [place for place in self._crew.workers if place.works and not place.leaves and not place.spared]
 
     @property
     def _able_pids(self) -> list[int | None]:

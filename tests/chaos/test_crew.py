@@ -48,6 +48,18 @@ def test_an_end_is_meant_by_whatever_was_ever_sent(tmp_path, name, sent, code, m
     assert place._meant(code) is meant
 
 
+@pytest.mark.parametrize(("number", "leaves"), [(SIGTERM, True), (SIGCONT, False)])
+def test_who_was_asked_to_end_is_known_to_leave(tmp_path, number, leaves):
+    folder = Folder(tmp_path)
+    folder.make()
+    place = Place("worker-0", [], {}, folder, Journal(folder.crew), 7)
+    place._process = cast("asyncio.subprocess.Process", Process())
+
+    place.signal(number)
+
+    assert place.leaves is leaves
+
+
 def test_a_client_works_once_this_life_of_it_says_so(tmp_path):
     folder = Folder(tmp_path)
     folder.make()
