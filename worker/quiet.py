@@ -7,7 +7,9 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 QUIET_S = 0.5
-"""So long it is waited until what runs has ended; and so long nothing else begins, from then on."""
+"""So long it is waited until what runs has ended."""
+ALONE_S = 2.0
+"""So long nothing else begins from then on: a dead worker's locks are free by then, and no wait for one takes longer."""
 
 
 class Quiet:
@@ -40,7 +42,7 @@ class Quiet:
             await self._over.wait()
         mine = self._alone = object()
         self._over.clear()
-        over = asyncio.get_running_loop().call_later(2 * QUIET_S, self._over.set)
+        over = asyncio.get_running_loop().call_later(QUIET_S + ALONE_S, self._over.set)
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(QUIET_S):

@@ -48,6 +48,7 @@ async def test_who_wants_to_be_alone_waits_for_those_who_run_and_they_wait_for_h
 
 async def test_nobody_is_kept_for_long_by_one_who_does_not_end(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(quiet, "QUIET_S", 0.01)
+    monkeypatch.setattr(quiet, "ALONE_S", 0.01)
     hush, told, never = Quiet(), list[str](), asyncio.Event()
     await begun(hush, told, "slow")
 
@@ -66,6 +67,7 @@ async def test_nobody_is_kept_for_long_by_one_who_does_not_end(monkeypatch: pyte
 async def test_who_is_alone_for_long_is_waited_for_by_the_next_who_wants_to_be(monkeypatch: pytest.MonkeyPatch):
     hush, told, until, never = Quiet(), list[str](), asyncio.Event(), asyncio.Event()
     monkeypatch.setattr(quiet, "QUIET_S", 0.01)
+    monkeypatch.setattr(quiet, "ALONE_S", 0.01)
     first = asyncio.create_task(alone(hush, told, until))
     async with asyncio.timeout(10):
         await hush.begin()  # once the first has had enough of it
