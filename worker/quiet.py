@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 QUIET_S = 0.5
 """So long it is waited until what runs has ended."""
 ALONE_S = 2.0
-"""So long nothing else begins from then on: a dead worker's locks are free by then, and no wait for one takes longer."""
+"""So long nothing else begins from then on. A dead worker's locks are free by then, and no wait for one is longer."""
 
 
 class Quiet:
