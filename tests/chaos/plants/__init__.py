@@ -111,6 +111,7 @@ ALL = (
         "C7",
         worker=statements.guard_first,
         bias=bias.poor_accounts,
+        plan={"duration_s": 45.0},
     ),
     Plant(
         "claim-unlocked",
