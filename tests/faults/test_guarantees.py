@@ -202,7 +202,6 @@ EXCEPTIONS = {
     Wait("worker/replies.py::_publish_dead", "self._dead.basic_publish"): CALLER,
     Wait("worker/replies.py::send", "taken"): DEADLINE,
     Wait("worker/suspects.py::_finished", "run"): WORK,
-    Wait("worker/suspects.py::_one_by_one", "counted.tried.wait"): WORK,
     Wait("worker/suspects.py::sent_again", "asyncio.gather"): WORK,
     Wait("worker/topology.py::_declare_queue", "channel.queue_declare"): HEARTBEAT,
     Wait("worker/topology.py::declare", "channel.close"): HEARTBEAT,
