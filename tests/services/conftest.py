@@ -1,15 +1,17 @@
-"""What tests of the record share."""
+"""What tests of the record, and of suspects, share."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
+import asyncpg
 import pytest
 
 from tests.conftest import connected
 from worker import stream
 from worker.copying import Copying, Watch
+from worker.pipeline import Pipeline
 from worker.served import Served
 from worker.settings import WorkerSettings
 from worker.stream import Stream
@@ -37,3 +39,9 @@ async def new_copying(recording: WorkerSettings, served: Served, postgres_url: s
             return made
 
         yield make
+
+
+@pytest.fixture
+async def account(sql: asyncpg.Connection, pipeline: Pipeline) -> None:
+    """The account that suspects deposit into."""
+    await sql.execute("insert into accounts.accounts (account_id, owner) values ('a-1', 'me')")

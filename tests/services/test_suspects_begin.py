@@ -1,0 +1,126 @@
+"""When suspects begin, and beside whom: a worker's death shall be blamed on as few of them as can be."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from structlog.testing import capture_logs
+
+from accounts.services import family as accounts_family
+from rpc_client import turns
+from tests.chaos.family import family as chaos_family
+from tests.services.asking import ME, by, line
+from tests.services.suspects_given import a_call, again, anew, attempts, deposit, note, told
+from worker.attempts import Attempts
+from worker.testing import local_worker
+
+
+async def test_a_suspect_waits_for_a_copy_that_may_be_the_third_to_die_of_it(pipeline, account, local, settings, sql):
+    request_id = uuid4()
+    copy = replace(a_call(local, settings, "b"), id=str(request_id))
+    await note(sql, request_id, 1)
+    await Attempts(local.database, local.served.statements).begin([copy], timeout_s=5)
+
+    waiting = asyncio.create_task(again(pipeline, deposit(request_id), message_id="a"))
+    while await attempts(sql) != {request_id: 2}:
+        await asyncio.sleep(0.01)
+    before = await sql.fetchval("select count(*) from accounts.entries")
+    await pipeline.answer(deposit(request_id), by(ME), "write.accounts.deposit")
+
+    assert told(await waiting) == [5]
+    assert before == 0
+    assert await sql.fetchval("select count(*) from accounts.entries") == 1
+
+
+async def test_two_copies_of_a_call_do_not_run_in_one_worker_one_death_would_count_twice(pipeline, account, sql):
+    request_id = uuid4()
+    with capture_logs() as said:
+        async with sql.transaction():
+            await sql.execute("select from accounts.accounts for update")
+            answering = [asyncio.create_task(again(pipeline, deposit(request_id), message_id=name)) for name in "ab"]
+            while not any("in this very worker" in entry.get("error", "") for entry in said):
+                await asyncio.sleep(0.01)
+            running = await sql.fetchval("select max(cardinality(running)) from rowcall.attempts")
+
+        assert [told(await answered) for answered in answering] == [[5], [5]]
+    assert running <= 1
+    assert await sql.fetchval("select count(*) from accounts.entries") == 1
+
+
+async def test_a_suspect_that_learns_only_as_it_begins_of_a_second_loss_runs_alone_after_all(
+    pipeline, account, sql, monkeypatch
+):
+    monkeypatch.setattr("worker.pipeline.FIRST_PAUSE_S", 1.0)
+    request_id = uuid4()
+    with capture_logs() as said:
+        async with sql.transaction():
+            await sql.execute("select from accounts.accounts for update")
+            answering = asyncio.create_task(again(pipeline, deposit(request_id)))
+            while not any(entry["event"] == "trying again" for entry in said):
+                await asyncio.sleep(0.01)
+            await sql.execute("update rowcall.attempts set count = 2")
+        assert told(await answering) == [5]
+
+    assert any("next time it runs alone" in entry.get("error", "") for entry in said)
+
+
+async def test_slow_suspects_begin_when_all_others_have_and_one_after_the_other(
+    settings, postgres_url, sql, monkeypatch
+):
+    monkeypatch.setattr(turns, "PATIENCE_S", 60)
+    async with local_worker(postgres_url, [accounts_family, chaos_family], settings=settings) as worker:
+        await sql.execute("insert into accounts.accounts (account_id, owner) values ('a-1', 'me')")
+        async with sql.transaction():
+            await sql.execute("select from accounts.accounts for update")
+            answering = []
+            for method, arguments in (
+                ("accounts.deposit", {"account_id": "a-1", "amount": 5}),
+                ("chaos.linger", {"mark": "slow", "ms": 200}),
+                ("chaos.linger", {"mark": "slower", "ms": 200}),
+                ("chaos.note", {"mark": "quick"}),
+            ):
+                message = line(uuid4(), method, arguments), by(ME, redelivered=True), f"write.{method}"
+                answering.append(asyncio.create_task(worker.pipeline.answer(*message)))
+                while len(await attempts(sql)) < len(answering):
+                    await asyncio.sleep(0.01)
+        assert [told(await answered) for answered in answering] == [[5], [1], [1], [1]]
+
+    made = await sql.fetch("select mark, made_at from chaos.notes order by note_id")
+    assert [row["mark"] for row in made] == ["quick", "slow", "slower"]
+    assert made[2]["made_at"] - made[1]["made_at"] >= timedelta(milliseconds=200)
+
+
+async def test_while_a_call_waits_to_be_tried_again_no_death_counts_against_it(settings, postgres_url, account, sql):
+    request_id = uuid4()
+    running = "select running <> '{}' from rowcall.attempts"
+    async with local_worker(postgres_url, [accounts_family], settings=settings) as worker:
+        async with sql.transaction():
+            await sql.execute("select from accounts.accounts for update")
+            answering = asyncio.create_task(again(worker.pipeline, deposit(request_id)))
+            while not await sql.fetchval(running):
+                await asyncio.sleep(0.01)
+            while await sql.fetchval(running):
+                await asyncio.sleep(0.01)
+        answered = await answering
+
+    assert told(answered) == [5]
+    assert await attempts(sql) == {request_id: 1}
+
+
+@pytest.mark.parametrize("ask", [again, anew])
+async def test_a_run_that_is_cut_short_because_its_worker_shall_end_is_no_loss(pipeline, account, sql, ask):
+    running = "select exists (select from rowcall.attempts where running <> '{}')"
+    async with sql.transaction():
+        await sql.execute("select from accounts.accounts for update")
+        answering = asyncio.create_task(ask(pipeline, deposit(uuid4(), attempt=2), message_id="a"))
+        while not await sql.fetchval(running):
+            await asyncio.sleep(0.01)
+        answering.cancel()
+        await asyncio.wait([answering])
+
+        assert answering.cancelled()
+        assert not await sql.fetchval(running)
