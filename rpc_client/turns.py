@@ -11,9 +11,10 @@ PATIENCE_S = 0.5
 
 
 class Turns:
-    """Whose turn it is, in order of arrival. It is at most one's who has only just begun."""
+    """Whose turn it is, in order of arrival. Who takes longer than `patience_s` passes it on while he goes on."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float | None = None) -> None:
+        self._patience_s = PATIENCE_S if patience_s is None else patience_s
         self._turn = asyncio.Lock()
         self._wanted = 0
         self._nobody = asyncio.Event()
@@ -39,7 +40,7 @@ class Turns:
             yield
             return
         loop = asyncio.get_running_loop()
-        passing_on = loop.call_later(PATIENCE_S, self._pass_on)
+        passing_on = loop.call_later(self._patience_s, self._pass_on)
         try:
             yield
         finally:

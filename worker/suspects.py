@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 Run = Callable[[Sequence[Call]], Awaitable[None]]
 """Runs calls, and never raises."""
 
+SLOW_PATIENCE_S = 5.0
+"""So long a slow suspect has no other slow one beside it, and no longer: they would take as long as all together."""
+
 BEGINS = "a suspect begins to run"
 
 log = structlog.get_logger("rowcall.suspects")
@@ -44,7 +47,7 @@ class Suspects:
 
     def __init__(self, database: Database, statements: Mapping[str, Statement], quiet: Quiet) -> None:
         self._attempts = Attempts(database, statements)
-        self._turns, self._slow_turns = Turns(), Turns()
+        self._turns, self._slow_turns = Turns(), Turns(SLOW_PATIENCE_S)
         self._quiet = quiet
         self._here = Here()
 

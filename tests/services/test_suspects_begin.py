@@ -94,6 +94,19 @@ async def test_slow_suspects_begin_when_all_others_have_and_one_after_the_other(
     assert made[2]["made_at"] - made[1]["made_at"] >= timedelta(milliseconds=200)
 
 
+async def test_a_slow_suspect_keeps_its_turn_for_longer_than_the_others_do(settings, postgres_url, sql, monkeypatch):
+    monkeypatch.setattr(turns, "PATIENCE_S", 0.01)
+    again = by(ME, redelivered=True)
+    async with local_worker(postgres_url, [chaos_family], settings=settings) as worker:
+        lingering = [line(uuid4(), "chaos.linger", {"mark": mark, "ms": 200}) for mark in ("slow", "slower")]
+        async with asyncio.TaskGroup() as answering:
+            for each in lingering:
+                answering.create_task(worker.pipeline.answer(each, again, "write.chaos.linger"))
+
+    first, second = await sql.fetch("select made_at from chaos.notes order by made_at")
+    assert second["made_at"] - first["made_at"] >= timedelta(milliseconds=200)
+
+
 async def test_while_a_call_waits_to_be_tried_again_no_death_counts_against_it(settings, postgres_url, account, sql):
     request_id = uuid4()
     running = "select running <> '{}' from rowcall.attempts"
