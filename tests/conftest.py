@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 from pathlib import Path
@@ -48,6 +49,12 @@ RUN = uuid4().hex[:8]
 SERVERS = pytest.StashKey["Servers"]()
 FAMILIES = [platform_family, accounts_family]
 NAMED = ["worker.services.platform:family", "accounts.services:family"]
+
+
+def pytest_configure() -> None:
+    """A shell ignores SIGINT for what it runs in the background, and so would all that tests start and interrupt."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
