@@ -57,7 +57,7 @@ async def test_an_exchange_deleted_under_a_client_is_an_answer_and_a_worker_make
 
 @pytest.mark.heavy
 async def test_a_dead_letter_waits_for_its_queue_to_be_bound_again_and_is_kept_once(there: Place, peer: Peer, sql):
-    await sql.execute("alter table accounts.entries rename column note to remark")
+    await sql.execute("alter table accounts.accounts add constraint broken check (balance < 1)")
     queue = await peer.channel.get_queue(peer.names.dead_letters)
     await queue.unbind(peer.names.dead, "#")
 
