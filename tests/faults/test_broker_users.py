@@ -12,7 +12,7 @@ from yarl import URL
 
 from accounts import AsyncAccounts
 from rpc_client import AsyncClient, AuthorizationError, OutcomeUnknown
-from tests.faults.given import Place, client_settings, place, until_said
+from tests.faults.given import Place, client_settings, place, until, until_said
 from tests.own_servers import OwnServer
 from tests.processes import workers
 
@@ -88,6 +88,7 @@ async def test_a_password_that_was_changed_is_named_at_the_deadline_and_calls_go
         assert await AsyncAccounts(client).deposit("a-1", 1) == 1
         await own_rabbitmq.control("change_password", user, "another")
         await own_rabbitmq.control("close_all_connections", "rotated")
+        await until(lambda: not client._transport._link.up.is_set())
 
         with pytest.raises(OutcomeUnknown, match=r"not connected.*ACCESS_REFUSED.*never left this client"):
             await AsyncAccounts(client.with_options(timeout_s=3)).deposit("a-1", 1)

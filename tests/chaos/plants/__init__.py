@@ -58,7 +58,13 @@ ALL = (
         worker=receipts.shifted,
         bias=bias.many_batches,
     ),
-    Plant("deadline-ignored", "what is too late commits all the same", "C11", worker=receipts.deadline_ignored),
+    Plant(
+        "deadline-ignored",
+        "what is too late commits all the same",
+        "C11",
+        worker=receipts.deadline_ignored,
+        bias=bias.patient_overruns,
+    ),
     Plant(
         "event-early",
         "a story's events are in the record before it commits",

@@ -7,10 +7,12 @@ from functools import partial
 from itertools import repeat
 
 from tests.chaos import workload
+from tests.chaos.calling import Caller
 from tests.chaos.history import Call
 from tests.chaos.workload import Asked, Workload, _marked
 
-NOTE, CLAIM, OFFER = (partial(_marked, f"chaos.{name}") for name in ("note", "claim", "offer"))
+NOTE, CLAIM, OFFER, OVERRUN = (partial(_marked, f"chaos.{name}") for name in ("note", "claim", "offer", "overrun"))
+LATER_S = 8.0
 FEW = workload.ACCOUNTS[:2]
 MOST = 60_000
 """Cents: as much as an account holds."""
@@ -53,14 +55,30 @@ def many_batches() -> None:
     _mostly(lambda self: [self._one(self._deposit, kind="batch") for _ in range(5)])
 
 
+def patient_overruns() -> None:
+    """More calls take longer than anybody waits, and only when they may have ended is it asked what became of them.
+
+    Whoever asks at once forbids the call to run, or sends it again, with a later deadline.
+    """
+    _mostly(lambda self: [self._one(OVERRUN)], share=0.02)
+    settle = Caller._settle
+
+    async def settle_later(self: Caller, call: Call, attempt: int) -> None:
+        if call.method == "chaos.overrun":
+            await self._wait(LATER_S)
+        await settle(self, call, attempt)
+
+    Caller._settle = settle_later
+
+
 def _linger(mark: str) -> Asked:
     return "chaos.linger", {"mark": mark, "ms": 300}
 
 
-def _mostly(favourite: Callable[[Workload], list[Call]]) -> None:
+def _mostly(favourite: Callable[[Workload], list[Call]], share: float = 0.6) -> None:
     draw = Workload.draw
 
     def drawn(self: Workload) -> list[Call]:
-        return favourite(self) if self._rng.random() < 0.6 else draw(self)
+        return favourite(self) if self._rng.random() < share else draw(self)
 
     Workload.draw = drawn
