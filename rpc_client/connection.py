@@ -22,6 +22,7 @@ from aiormq.exceptions import ChannelInvalidStateError
 from yarl import URL
 
 from rpc_client.frames import Socket
+from rpc_client.tasks import end
 
 CONNECT_TIMEOUT_S = 10.0
 NEXT_ADDRESS_S = 3.0
@@ -115,9 +116,8 @@ class Link:
 
     async def stop(self) -> None:
         """Close, for good. Harmless when closed already, or never begun."""
-        if self._task is not None and not self._task.done():  # it is done where its loop has ended before
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        if self._task is not None:  # it is done where its loop has ended before
+            await end(self._task)
         await self._close()
 
     def drop(self, reason: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from rpc_client.connection import SetupRefusedError
+from rpc_client.tasks import end
 from worker.answers import Unkeyed
 from worker.checks import check_schema
 from worker.circuit import Circuit
@@ -146,8 +147,7 @@ async def _background(work: Coroutine[object, object, None]) -> AsyncIterator[as
     try:
         yield task
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        await end(task)
 
 
 async def _keep_partitions(settings: WorkerSettings, database: Database, served: Served) -> None:

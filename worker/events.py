@@ -12,6 +12,7 @@ import orjson
 import structlog
 from pydantic_core import from_json
 
+from rpc_client.tasks import end
 from rpc_client.wire import Names
 from worker.stream import TIMEOUT_S, open_redis
 
@@ -58,9 +59,7 @@ class Announcer:
         assert self._task is not None
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._waiting.join(), TIMEOUT_S)
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await end(self._task)
         await self._redis.aclose()
 
     def announce(self, call: Call, outcome: Outcome) -> None:

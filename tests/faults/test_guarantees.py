@@ -160,13 +160,11 @@ SET_UP = "a connection is given 10 s to be set up: Link._connect"
 HEARTBEAT = "where the broker says nothing any more the heartbeat ends the connection, and with it the wait"
 CALLER = "whoever asked has a time-out around it"
 WORK = "what it waits for has limits of its own at every step"
-ENDED = "it was cancelled, or asked to end, the moment before"
 ENDED_SOON = "a timer of a second ends it"
 IDLE = "it waits for work, and ends with the program"
 AT_ONCE = "nobody is before it: it does not wait"
 DEADLINE = "Deadlines ends it when the call's time is up; Replies after 5 s"
 EXCEPTIONS = {
-    Wait("worker/app.py::_background", "asyncio.wait"): ENDED,
     Wait("worker/app.py::_until_stopped", "asyncio.wait"): IDLE,
     Wait("worker/app.py::run", "consumer.drain"): WORK,
     Wait("worker/circuit.py::run", "self._open.wait"): IDLE,
@@ -178,7 +176,6 @@ EXCEPTIONS = {
     Wait("worker/database.py::__aexit__", "asyncio.gather"): WORK,
     Wait("worker/database.py::_open", "connect"): WORK,
     Wait("worker/delivery.py::hand_back", "self.channel.basic_nack"): HEARTBEAT,
-    Wait("worker/events.py::__aexit__", "self._task"): ENDED,
     Wait("worker/events.py::_run", "self._waiting.get"): IDLE,
     Wait("worker/groups.py::run", "done"): WORK,
     Wait("worker/groups.py::run_alone", "asyncio.gather"): WORK,
@@ -216,7 +213,6 @@ EXCEPTIONS = {
     Wait("rpc_client/connection.py::_until_lost", "asyncio.wait"): IDLE,
     Wait("rpc_client/connection.py::open_channel", "channel.get_underlay_channel"): CALLER,
     Wait("rpc_client/connection.py::open_channel", "connection.channel"): CALLER,
-    Wait("rpc_client/connection.py::stop", "asyncio.wait"): ENDED,
     Wait("rpc_client/families.py::__aexit__", "self.close"): WORK,
     Wait("rpc_client/families.py::close", "self._client.close"): WORK,
     Wait("rpc_client/frames.py::create", "loop.create_connection"): SET_UP,

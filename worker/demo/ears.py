@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 from rpc_client import ClientSettings
 from rpc_client.events import Event, listen
+from rpc_client.tasks import end
 
 RECENT = 6
 SHOWN = ("status", "previous", "cost", "balance", "output_name", "input_name")
@@ -43,9 +44,7 @@ async def hearing(settings: ClientSettings, last: str) -> AsyncIterator[Ears]:
         try:
             yield ears
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await end(task)
 
 
 def shown(event: Event) -> str:
