@@ -21,7 +21,7 @@ from worker.crash_points import reached
 from worker.dead_letters import DeadLetter
 from worker.delivery import Delivery, reject
 from worker.intake import Intake
-from worker.replies import WORKER, Replies
+from worker.replies import Replies, worker_name
 
 if TYPE_CHECKING:
     from aio_pika.abc import AbstractConnection
@@ -59,7 +59,7 @@ class Consumer:
         self._stopping = False
         self.link = Link(
             settings.amqp_urls,
-            name=f"rowcall worker {WORKER} requests",
+            name=f"rowcall worker {worker_name()} requests",
             heartbeat_s=settings.heartbeat_s,
             on_up=self._on_up,
         )

@@ -45,7 +45,6 @@ UNCONFIRMED_S = 30.0
 """A confirm that takes longer, without an alarm, does not come: then the request is handed back."""
 SWEEP_S = 1.0
 PROBE_S = 1.0
-WORKER = f"{socket.gethostname()}:{os.getpid()}"
 
 log = structlog.get_logger("rowcall.replies")
 
@@ -71,6 +70,11 @@ class Parcel:
                 waiter.set_exception(error)
 
 
+def worker_name() -> str:
+    """By which operators know this process: in the broker's list of connections, and in what dead letters say of it."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
 class Replies:
     """The publishing half of a worker."""
 
@@ -82,7 +86,7 @@ class Replies:
         self._discretion = discretion
         self.link = Link(
             settings.amqp_urls,
-            name=f"rowcall worker {WORKER} replies",
+            name=f"rowcall worker {worker_name()} replies",
             heartbeat_s=settings.heartbeat_s,
             on_up=self._on_up,
         )
@@ -207,7 +211,7 @@ class Replies:
             log.warning("a dead letter is left to the broker: there is no key to seal it with", reason=letter.reason)
             return False
         letter = letter.within(self._most)
-        headers = letter.headers(first_at=datetime.fromtimestamp(origin.received_at, UTC), worker=WORKER)
+        headers = letter.headers(first_at=datetime.fromtimestamp(origin.received_at, UTC), worker=worker_name())
         sealed = self._discretion.keys.seal(letter.body, place=QUEUE)
         properties = Basic.Properties(
             correlation_id=origin.correlation_id,

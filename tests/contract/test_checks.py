@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
-import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import asyncpg
@@ -18,7 +14,7 @@ from rpc_client.contract import EventData, Method, Record, Service, read, write
 from rpc_client.errors import NotFoundError
 from worker.checks import RESULT_TYPES, check_schema
 from worker.database import Session
-from worker.registry import Family, Registry, RegistryError, find_families
+from worker.registry import Family, Registry, RegistryError
 from worker.served import Served, serve
 from worker.servers import Servers
 from worker.settings import WorkerSettings
@@ -267,79 +263,3 @@ async def test_a_result_type_that_survives_json_is_served(start: Start, schema: 
     served = start(get_book=f"select :isbn::text as isbn, null::{kind} as copies;")
 
     await check_schema(schema, served)
-
-
-def test_a_family_of_two_names_is_refused(tmp_path: Path):
-    with pytest.raises(RegistryError, match=r"a family has one name, these registries have \['attic', 'shelf'\]"):
-        Family(Registry(Shelf), Registry(Attic), sql=tmp_path)
-
-
-@pytest.fixture
-def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two modules, each with a family called shelf."""
-    for name in ("shelf_one", "shelf_two"):
-        module = ModuleType(name)
-        vars(module).update(family=Family(BOTH, sql=tmp_path), nothing=None)
-        monkeypatch.setitem(sys.modules, name, module)
-
-
-@pytest.mark.usefixtures("modules")
-def test_two_families_of_one_name_are_refused():
-    with pytest.raises(RegistryError, match="two families are called 'shelf'"):
-        find_families(["shelf_one:family", "shelf_two:family"])
-
-
-@pytest.mark.usefixtures("modules")
-@pytest.mark.parametrize(
-    ("name", "complaint"),
-    [
-        ("nowhere:family", r"the family 'nowhere:family' cannot be imported: .* No module named 'nowhere'"),
-        ("shelf_one:fmaily", r"the family 'shelf_one:fmaily' cannot be imported: .* no attribute 'fmaily'"),
-        ("shelf_one:nothing", "'shelf_one:nothing' is not a Family"),
-    ],
-)
-def test_a_family_that_cannot_be_had_is_named_with_the_reason(name: str, complaint: str):
-    with pytest.raises(RegistryError, match=complaint):
-        find_families([name])
-
-
-async def test_a_worker_that_cannot_start_says_why_in_one_line_and_ends_for_good(tmp_path: Path):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ROWCALL_FAMILIES": "nowhere:family"}
-
-    worker = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "worker", stderr=asyncio.subprocess.PIPE, env=environment, cwd=tmp_path
-    )
-    _, said = await worker.communicate()
-
-    assert worker.returncode == 78
-    assert re.fullmatch(r"rowcall worker: the family 'nowhere:family' cannot be imported: .*'nowhere'\n", said.decode())
-
-
-def test_a_lock_on_what_is_no_parameter_is_refused():
-    async def lend(self: object, isbn: str) -> None: ...
-
-    with pytest.raises(TypeError, match=r"lend: locks='ibsn' is not one of its parameters \['isbn'\]"):
-        write(locks="ibsn")(lend)
-
-
-def test_an_event_that_happens_to_nothing_is_refused():
-    class Lost(EventData):
-        """It does not say to what."""
-
-    async def lose(self: object) -> None: ...
-
-    with pytest.raises(TypeError, match=r"lose: the event Lost does not say to what it happens: aggregate="):
-        write(emits=[Lost])(lose)
-
-
-@pytest.mark.parametrize("aggregate", ["", "a book", "book/page", "*"])
-def test_an_aggregate_that_cannot_name_a_channel_is_refused(aggregate: str):
-    with pytest.raises(TypeError, match="must be one word"):
-        type("Lost", (EventData,), {}, aggregate=aggregate)
-
-
-def test_a_parameter_that_begins_with_an_underscore_is_refused():
-    async def get_book(self: object, _isbn: str) -> None: ...
-
-    with pytest.raises(TypeError, match="get_book: parameter '_isbn' may not begin with an underscore"):
-        read(get_book)

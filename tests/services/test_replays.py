@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 
 from tests.acceptance.broker import connected_peer, take
-from tests.conftest import FAMILIES, NAMED, RUN
+from tests.conftest import FAMILIES, NAMED, RUN, connected
 from tests.processes import WorkerProcess, workers
 from tests.proxy import Proxy, proxied
 from tests.services.desk_given import Account, lay, letter, work
@@ -56,12 +56,9 @@ async def desk(settings: WorkerSettings, worker) -> AsyncIterator[Desk]:
 
 @pytest.fixture
 async def sql(settings: WorkerSettings, worker) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(settings.postgres_url.get_secret_value())
-    try:
+    async with connected(settings.postgres_url.get_secret_value()) as connection:
         await connection.execute("delete from fragile.bugs")
         yield connection
-    finally:
-        await connection.close()
 
 
 @pytest.fixture
