@@ -55,7 +55,7 @@ class Losses:
         """Send it when its turn comes, unless a new connection has done so, and wait until its end is known."""
         if call.losses == MAX_LOSSES - 1:
             await asyncio.sleep(min(PAUSE_S, call.left_s / 4))
-        async with self._turns.take(call.left_s):
+        async with self._turns.take(asyncio.get_running_loop().time() + call.left_s / 2):
             if call.attempt != attempt or call.reply.done():
                 return
             lost = self._flying[call.id] = asyncio.get_running_loop().create_future()

@@ -35,7 +35,7 @@ Run = Callable[[Sequence[Call]], Awaitable[None]]
 """Runs calls, and never raises."""
 
 SLOW_PATIENCE_S = 5.0
-"""So long a slow suspect has no other slow one beside it, and no longer: they would take as long as all together."""
+"""So long at most a slow suspect has no other slow one beside it: all of them would take as long as all together."""
 
 BEGINS = "a suspect begins to run"
 
@@ -172,9 +172,10 @@ class Counted:
         """InternalError when it took too many workers down: then it does not run."""
         (call,) = calls
         try:
+            until = asyncio.get_running_loop().time() + call.left_s / 2
             if self.method.slow:  # all others first: it would keep them waiting, or one of them take it along
-                await self.turns.idle(call.left_s)
-            async with (self.slow_turns if self.method.slow else self.turns).take(call.left_s):
+                await self.turns.idle(until)
+            async with (self.slow_turns if self.method.slow else self.turns).take(until):
                 return await self._run_in_turn(call, database)
         finally:
             self.tried.set()

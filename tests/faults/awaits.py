@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ WAITS = {
     *("queue_declare", "basic_cancel", "basic_consume", "basic_nack", "basic_publish", "basic_qos"),
 }
 """What is awaited of the broker's driver and of asyncio. PostgreSQL's and Redis's sessions are limited as such."""
+TIMEOUT = re.compile(r"\btimeout(_at)?\(")
 SESSIONS = {"connect": {"timeout", "command_timeout"}, "from_url": {"socket_timeout", "socket_connect_timeout"}}
 """How a session is opened, and what limits everything that is ever asked on it."""
 
@@ -57,7 +59,7 @@ def _within(node: ast.AST, place: str, *, limited: bool) -> Iterator[Wait]:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         place, limited = f"{place}::{node.name}", False
     if isinstance(node, ast.AsyncWith):
-        limited = limited or any("timeout(" in ast.unparse(item.context_expr) for item in node.items)
+        limited = limited or any(TIMEOUT.search(ast.unparse(item.context_expr)) for item in node.items)
     if isinstance(node, ast.Await) and not limited and _waits(node.value):
         yield Wait(place, ast.unparse(node.value).partition("(")[0])
     for child in ast.iter_child_nodes(node):
@@ -67,5 +69,7 @@ def _within(node: ast.AST, place: str, *, limited: bool) -> Iterator[Wait]:
 def _waits(awaited: ast.expr) -> bool:
     if not isinstance(awaited, ast.Call):
         return True  # a future or a task
+    if isinstance(awaited.func, ast.Name) and awaited.func.id == "end":
+        return True  # of a task
     name = awaited.func.attr if isinstance(awaited.func, ast.Attribute) else getattr(awaited.func, "id", "")
     return name in WAITS and not any((word.arg or "").startswith("timeout") for word in awaited.keywords)
