@@ -195,9 +195,16 @@ class Link:
         connection, self.connection = self.connection, None
         if connection is None:
             return
+        # The driver may go on closing when it is cancelled, so its end is not waited for, and the socket cut.
+        closing, socket = asyncio.create_task(connection.close()), self.socket
+        closing.add_done_callback(self._closed)
         try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await connection.close()
-        except Exception as error:  # noqa: BLE001 - it is being given up; the broker notices by its heartbeat
+            await asyncio.wait([closing], timeout=CLOSE_TIMEOUT_S)
+        finally:
+            closing.cancel()
+            socket.abort()
+
+    def _closed(self, closing: asyncio.Task[None]) -> None:
+        """It is given up in any case; the broker notices by its heartbeat."""
+        if not closing.cancelled() and (error := closing.exception()) is not None:
             log.debug("%s: closing the connection failed: %r", self._name, error)
-            self.socket.abort()

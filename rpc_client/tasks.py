@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-AGAIN_S = 6.0
-"""Longer than anything that a task may still have to close."""
+AGAIN_S = 3.0
+"""So long a task may close in order what it has; then it is cut short."""
 
 
 async def end(*tasks: asyncio.Task[Any]) -> None:

@@ -60,6 +60,8 @@ class Announcer:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._waiting.join(), TIMEOUT_S)
         await end(self._task)
+        if not self._task.cancelled():
+            self._task.result()
         await self._redis.aclose()
 
     def announce(self, call: Call, outcome: Outcome) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import structlog
 import watchfiles
 
+from rpc_client.tasks import end
+
 EX_CONFIG = 78
 """A worker that ends so says that something must be put right first; starting it again cannot help."""
 PAUSE_S = 1.0
@@ -26,9 +28,7 @@ async def supervise(processes: int, *, reload: bool) -> int:
     watch = asyncio.create_task(supervisor.restart_on_change()) if reload else None
     codes = await asyncio.gather(*(supervisor.keep_running(place) for place in range(processes)))
     if watch is not None:
-        watch.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watch
+        await end(watch)
     return max(codes)
 
 

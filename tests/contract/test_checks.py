@@ -21,8 +21,6 @@ from worker.settings import WorkerSettings
 from worker.statements import StatementError
 from worker.testing import scratch_database
 
-ROOT = Path(__file__).parent.parent.parent
-
 
 class Book(Record):
     isbn: str

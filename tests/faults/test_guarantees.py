@@ -161,10 +161,12 @@ HEARTBEAT = "where the broker says nothing any more the heartbeat ends the conne
 CALLER = "whoever asked has a time-out around it"
 WORK = "what it waits for has limits of its own at every step"
 ENDED_SOON = "a timer of a second ends it"
+ENDED = "it is cancelled every three seconds until it has ended, and what it closes has limits of its own"
 IDLE = "it waits for work, and ends with the program"
 AT_ONCE = "nobody is before it: it does not wait"
 DEADLINE = "Deadlines ends it when the call's time is up; Replies after 5 s"
 EXCEPTIONS = {
+    Wait("worker/app.py::_background", "end"): ENDED,
     Wait("worker/app.py::_until_stopped", "asyncio.wait"): IDLE,
     Wait("worker/app.py::run", "consumer.drain"): WORK,
     Wait("worker/circuit.py::run", "self._open.wait"): IDLE,
@@ -176,6 +178,7 @@ EXCEPTIONS = {
     Wait("worker/database.py::__aexit__", "asyncio.gather"): WORK,
     Wait("worker/database.py::_open", "connect"): WORK,
     Wait("worker/delivery.py::hand_back", "self.channel.basic_nack"): HEARTBEAT,
+    Wait("worker/events.py::__aexit__", "end"): ENDED,
     Wait("worker/events.py::_run", "self._waiting.get"): IDLE,
     Wait("worker/groups.py::run", "done"): WORK,
     Wait("worker/groups.py::run_alone", "asyncio.gather"): WORK,
@@ -213,6 +216,7 @@ EXCEPTIONS = {
     Wait("rpc_client/connection.py::_until_lost", "asyncio.wait"): IDLE,
     Wait("rpc_client/connection.py::open_channel", "channel.get_underlay_channel"): CALLER,
     Wait("rpc_client/connection.py::open_channel", "connection.channel"): CALLER,
+    Wait("rpc_client/connection.py::stop", "end"): ENDED,
     Wait("rpc_client/families.py::__aexit__", "self.close"): WORK,
     Wait("rpc_client/families.py::close", "self._client.close"): WORK,
     Wait("rpc_client/frames.py::create", "loop.create_connection"): SET_UP,

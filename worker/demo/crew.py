@@ -18,6 +18,7 @@ import aiormq.exceptions
 from aio_pika.abc import AbstractConnection
 
 from rpc_client.connection import open_channel
+from rpc_client.tasks import end
 from rpc_client.wire import Names
 from worker.demo.orders import READY, Order, Report
 from worker.settings import WorkerSettings
@@ -144,8 +145,7 @@ class Crew:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             await done.pop()
         finally:
-            for task in tasks:
-                task.cancel()
+            await end(*tasks)
 
     async def _consuming(self) -> None:
         """Wait until the broker counts every worker among the consumers of writes, which they take last."""

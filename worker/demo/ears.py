@@ -45,6 +45,8 @@ async def hearing(settings: ClientSettings, last: str) -> AsyncIterator[Ears]:
             yield ears
         finally:
             await end(task)
+        if not task.cancelled():
+            task.result()
 
 
 def shown(event: Event) -> str:
