@@ -98,10 +98,11 @@ class Pipeline:
             await self._settle_writes(calls)
         elif calls[0].suspect:  # as all of a message
             await self._suspects.not_run(calls)
+        elif again := [call for call in calls if call.attempt > 1]:
+            fresh = [call for call in calls if call.attempt == 1]
+            await asyncio.gather(self._suspects.asked_again(again, self._run_now, self._run), self._run(fresh))
         else:
-            if again := [call for call in calls if call.attempt > 1]:
-                await self._suspects.asked_again(again)
-            await self._run([call for call in calls if call.result is None])
+            await self._run(calls)
         return calls
 
     async def _settle_writes(self, calls: Sequence[Call]) -> None:

@@ -1,8 +1,8 @@
 """``Suspects``: calls whose message was delivered before. Whoever had it then may have died of one of them.
 
-A read is not run: its caller is told so, and sends it again alone. A write runs by itself, after it was noted in a
-transaction of its own that it begins to; the note stays only if the worker dies. So it comes out which call of a
-message, and of many messages, takes workers down, and that one is not run any more.
+A read is not run: its caller is told so, and sends it again alone. A write, and a read that was sent again, runs by
+itself, after it was noted in a transaction of its own that it begins to; the note stays only if the worker dies. So it
+comes out which call of a message, and of many messages, takes workers down, and that one is not run any more.
 
 What a client sends again on a new connection may be such a call too, in a message that nobody has seen before.
 """
@@ -60,12 +60,12 @@ class Suspects:
         for call in reads:
             call.result = _not_run_again(call)
 
-    async def asked_again(self, reads: Sequence[Call]) -> None:
-        """Answer those of these reads, sent anew by their client, that took enough workers down."""
+    async def asked_again(self, reads: Sequence[Call], run: Run, run_together: Run) -> None:
+        """Run reads that their client sent anew: those that workers were lost with by themselves, each noted."""
         counts = await self._attempts.known(reads)
-        for call in reads:
-            if counts.get(key_of(call), 0) >= MAX_ATTEMPTS:
-                call.result = _condemned(call, "it is not run again")
+        lost = [call for call in reads if counts.get(key_of(call))]
+        others = [call for call in reads if not counts.get(key_of(call))]
+        await asyncio.gather(self._one_by_one(lost, run, counts), run_together(others))
 
     async def sent_again(self, writes: Sequence[Call], run: Run) -> None:
         """Run what its client sent anew: together, each noted, but by itself what was lost, or has a copy running."""
@@ -202,7 +202,7 @@ class Counted:
     async def _run_noted(self, call: Call, database: Database, *, alone: bool = False) -> list[Result]:
         losses, copies = (await self.attempts.begin([call], timeout_s=call.left_s))[key_of(call)]
         if losses >= MAX_ATTEMPTS:
-            raise _condemned(call, "it is not run again, whether it ran is not known, and it is kept for replay")
+            raise _condemned(call)
         if losses + copies >= MAX_ATTEMPTS:
             if alone:  # it did not run: to look whether it may, it needs no quiet
                 self.alone_left, self.losses = self.alone_left + 1, 0
@@ -213,17 +213,22 @@ class Counted:
             raise CopyRunsError("workers were lost with copies of it, or may just be: next time it runs alone")
         log.info(BEGINS, method=call.method, id=call.shown_id, losses=losses, copies=copies)
         try:
-            return await self.answer.run([call], database)
+            results = await self.answer.run([call], database)
         except BaseException:
             # Whatever is in its way is no worker's death: while it waits to be tried again, it is not to blame for one.
             # Nor is it when its worker is asked to end, and has no more patience.
             await self.attempts.end([call])
             raise
+        if self.method.lane == "read":  # no receipt tells a copy of it that it has run
+            await self.attempts.end([call])
+        return results
 
 
-def _condemned(call: Call, what_now: str) -> InternalError:
+def _condemned(call: Call) -> InternalError:
     log.error("not run any more: its workers died", method=call.method, id=call.shown_id, times=MAX_ATTEMPTS)
-    message = f"{MAX_ATTEMPTS} workers were lost while they had {call.method}; {what_now}"
+    message = f"{MAX_ATTEMPTS} workers were lost while they had {call.method}; it is not run again"
+    if call.answer.method.lane == "write":
+        message += ", whether it ran is not known, and it is kept for replay"
     return InternalError(message, {"reason": Reason.POISON})
 
 

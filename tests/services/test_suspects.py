@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from uuid import uuid4
 
+from structlog.testing import capture_logs
+
 from accounts.services import family as accounts_family
 from tests.proxy import proxied
 from tests.services.asking import ME, by, line
@@ -161,6 +163,40 @@ async def test_a_read_that_was_lost_twice_runs_when_it_is_sent_anew(pipeline, ac
     (answer,) = told(await asked(pipeline, look(request_id, attempt=3), redelivered=False, message_id="c"))
 
     assert answer["account_id"] == "a-1"
+
+
+async def test_a_read_sent_anew_is_noted_while_it_runs_if_a_worker_was_lost_with_it(pipeline, account, sql):
+    request_id = uuid4()
+    running = "select running <> '{}' from rowcall.attempts"
+    await asked(pipeline, look(request_id), redelivered=True, message_id="a")
+    async with sql.transaction():
+        await sql.execute("lock table accounts.accounts")
+        answering = asyncio.create_task(asked(pipeline, look(request_id, attempt=2), redelivered=False, message_id="b"))
+        while not await sql.fetchval(running):
+            await asyncio.sleep(0.01)
+
+    (answer,) = told(await answering)
+    assert answer["account_id"] == "a-1"
+    assert not await sql.fetchval(running)
+    assert await attempts(sql) == {request_id: 1}
+
+
+async def test_a_read_waits_while_a_copy_of_it_may_be_the_third_to_take_a_worker_down(pipeline, account, local, sql):
+    request_id = uuid4()
+    for message_id in ("a", "b"):
+        await asked(pipeline, look(request_id), redelivered=True, message_id=message_id)
+    begin = local.served.statements["rowcall.begin_runs"]
+    (row,) = await sql.fetch("select id, caller, args_hash from rowcall.attempts")
+    values = {"ids": [row["id"]], "caller": row["caller"], "digests": [row["args_hash"]], "message": uuid4(), "most": 3}
+    await sql.execute(begin.sql, *begin.bind(values))  # of a message that is on its way back from a worker that died
+
+    with capture_logs() as said:
+        answering = asyncio.create_task(asked(pipeline, look(request_id, attempt=4), redelivered=False, message_id="d"))
+        while not any("a copy of it is running" in entry.get("error", "") for entry in said):
+            await asyncio.sleep(0.01)
+        await sql.execute("update rowcall.attempts set count = 3, running = '{}'")
+
+        assert told(await answering) == [("InternalError", "poison")]
 
 
 async def test_whoever_replays_a_call_gives_it_three_workers_anew(local, settings, account, sql):
