@@ -35,6 +35,11 @@ class Proxy:
         self.sent = bytearray()
         self.received = bytearray()
 
+    @property
+    def open(self) -> bool:
+        """Whether anybody is connected."""
+        return bool(self._open)
+
     def cut(self) -> None:
         """Reset every connection, as a failing network does."""
         for writer in self._open:

@@ -42,9 +42,13 @@ async def test_a_worker_killed_in_the_middle_of_a_large_reply_leaves_its_caller_
     async with proxied(settings.amqp_urls[0]) as (proxy, url):
         victim = await start_worker(ROWCALL_TEST_HOOKS="1", ROWCALL_CRASH_AT="K8", ROWCALL_AMQP_URL=url)
         proxy.sent.clear()
+        proxy.hold(answers=False)  # no more leaves the worker than its system takes from it at once
         accounts = AsyncAccounts(client.with_options(timeout_s=PATIENCE_S))
         asked = asyncio.gather(*(accounts.list_entries("a-1", ENTRIES) for _ in range(LISTS)))
         await died(victim, "K8")
+        proxy.release()
+        while proxy.open:
+            await asyncio.sleep(0.01)
         left = bytes(proxy.sent)
     await start_worker()
 
