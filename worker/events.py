@@ -60,9 +60,9 @@ class Announcer:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._waiting.join(), TIMEOUT_S)
         await end(self._task)
+        await self._redis.aclose()
         if not self._task.cancelled():
             self._task.result()
-        await self._redis.aclose()
 
     def announce(self, call: Call, outcome: Outcome) -> None:
         """Take over the events of a committed call. Returns at once."""

@@ -37,7 +37,7 @@ async def test_a_task_has_time_to_close_what_it_has_before_it_is_cancelled_again
             await asyncio.Event().wait()
         finally:
             await asyncio.sleep(0.1)
-            cancelled.append(asyncio.current_task().cancelling())  # type: ignore[union-attr]
+            cancelled.append(closing.cancelling())
 
     closing = asyncio.create_task(close_slowly())
     await asyncio.sleep(0)
@@ -46,7 +46,7 @@ async def test_a_task_has_time_to_close_what_it_has_before_it_is_cancelled_again
     assert cancelled == [1]
 
 
-async def test_what_a_task_ended_of_is_nobodys_trouble_any_more():
+async def test_an_error_that_a_task_ended_of_is_left_to_whoever_asks_for_it():
     async def fail() -> None:
         raise ValueError
 

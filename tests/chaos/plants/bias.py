@@ -13,7 +13,7 @@ from tests.chaos.workload import Asked, Workload, _marked
 
 NOTE, CLAIM, OFFER, OVERRUN = (partial(_marked, f"chaos.{name}") for name in ("note", "claim", "offer", "overrun"))
 LATER_S = 8.0
-"""Of the five seconds that they take, and some until they begin."""
+"""The five seconds that they take, and three for them to begin."""
 FEW = workload.ACCOUNTS[:2]
 MOST = 60_000
 """Cents: as much as an account holds."""
