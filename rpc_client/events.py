@@ -18,6 +18,7 @@ from redis.asyncio.client import PubSub
 from rpc_client.contract import EventData, Record, Timestamp
 from rpc_client.record import Entry, Gap, Reader
 from rpc_client.settings import ClientSettings
+from rpc_client.tasks import heeding
 
 __all__ = ["Event", "Gap", "listen", "subscribe"]
 
@@ -70,15 +71,17 @@ async def listen(pattern: str = "*", settings: ClientSettings | None = None) -> 
         health_check_interval=10,
     )
     async with connection, connection.pubsub(ignore_subscribe_messages=True) as pubsub:
-        await pubsub.psubscribe(f"{settings.prefix}/{pattern}")
-        # The subscription counts once Redis has confirmed it; without this a fast event could be missed.
-        await pubsub.get_message(timeout=5)
+        with heeding():
+            await pubsub.psubscribe(f"{settings.prefix}/{pattern}")
+            # The subscription counts once Redis has confirmed it; without this a fast event could be missed.
+            await pubsub.get_message(timeout=5)
         yield _events(pubsub)
 
 
 async def _events(pubsub: PubSub) -> AsyncIterator[Event]:
     while True:
-        message = await pubsub.get_message(timeout=POLL_S)
+        with heeding():
+            message = await pubsub.get_message(timeout=POLL_S)
         if message is None:
             continue
         try:

@@ -18,6 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from rpc_client.settings import ClientSettings
+from rpc_client.tasks import heeding
 from rpc_client.wire import Names
 
 PAGE = 500
@@ -146,7 +147,8 @@ class Reader:
         pause, told = FIRST_PAUSE_S, False
         while True:
             try:
-                return await work()
+                with heeding():
+                    return await work()
             except AuthenticationError:
                 raise
             except (RedisConnectionError, RedisTimeoutError, ReadOnlyError) as error:

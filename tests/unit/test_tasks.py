@@ -1,8 +1,9 @@
-"""A task that is to end does, also where it lost the first word of that."""
+"""A task that is to end does, also where the first word of that was lost."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -56,3 +57,34 @@ async def test_an_error_that_a_task_ended_of_is_left_to_whoever_asks_for_it():
     await tasks.end(failing, done)
 
     assert isinstance(failing.exception(), ValueError)
+
+
+async def test_a_cancellation_that_was_lost_in_a_block_ends_it_in_place_of_what_came_after():
+    async def sends() -> None:
+        with tasks.heeding():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            raise ConnectionError
+
+    sending = asyncio.create_task(sends())
+    await asyncio.sleep(0)
+    sending.cancel()
+    await asyncio.wait({sending}, timeout=10)
+
+    assert sending.cancelled()
+
+
+async def test_who_was_cancelled_before_a_block_may_still_do_what_is_in_it():
+    async def tidies() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            with tasks.heeding():
+                await asyncio.sleep(0)
+        return "tidy"
+
+    tidying = asyncio.create_task(tidies())
+    await asyncio.sleep(0)
+    tidying.cancel()
+
+    assert await tidying == "tidy"
