@@ -109,6 +109,11 @@ def lone_deposits(client: AsyncClient, account: str, number: int) -> list[asynci
     return [asyncio.create_task(client.call_by_name("accounts.deposit", "write", arguments)) for _ in range(number)]
 
 
+def deposits_together(client: AsyncClient, account: str, number: int) -> list[asyncio.Task[int]]:
+    """Deposits that travel in one message: a worker has all of them in hand or none."""
+    return [asyncio.create_task(client.call(Accounts.deposit, (account, 1), {})) for _ in range(number)]
+
+
 async def test_calls_wait_in_the_queue_while_postgresql_restarts_and_none_fails(
     own_postgresql, own_url, settings, start_worker, patient, lanes
 ):
@@ -117,7 +122,7 @@ async def test_calls_wait_in_the_queue_while_postgresql_restarts_and_none_fails(
     good = await readiness(worker)
 
     await own_postgresql.stop()
-    in_hand = lone_deposits(patient, "a", 5)
+    in_hand = deposits_together(patient, "a", 5)
     await says(worker, IDLE)
     waiting = lone_deposits(patient, "a", 20)
     await lanes.waiting(20)
@@ -186,7 +191,7 @@ async def test_a_server_that_takes_no_writes_is_away_though_it_answers_reads(
 
     async with read_only(own_url):
         await becomes_read_only(own_url)
-        deposits = [asyncio.create_task(patient.call(Accounts.deposit, ("a", 1), {})) for _ in range(3)]
+        deposits = deposits_together(patient, "a", 3)
         reading = asyncio.create_task(reads(accounts))
         await says(worker, IDLE)
         reading.cancel()
