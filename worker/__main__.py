@@ -14,6 +14,7 @@ import worker.lean  # noqa: F401 - before anything that imports what it keeps ou
 from rpc_client.connection import SetupRefusedError
 from worker.app import run
 from worker.crash_points import CrashPointsError, arm
+from worker.health import PortError
 from worker.keys import KeysError
 from worker.logs import configure_logs, hold_standard_places
 from worker.migrations import MigrationError
@@ -36,30 +37,32 @@ def main() -> int:
     options = parser.parse_args()
     hold_standard_places()
     try:
-        settings = WorkerSettings()
-        configure_logs(settings)
-        if options.processes > 1 or options.reload:
-            # Imported here: a single worker needs no watcher in its memory.
-            from worker.supervisor import supervise
-
-            return asyncio.run(supervise(options.processes, reload=options.reload))
-        arm(settings)
-        return uvloop.run(run(settings))
+        return _serve(options.processes, reload=options.reload)
     except ValidationError as error:
-        print(f"rowcall worker: {explain(error)}", file=sys.stderr)
-        return EX_CONFIG
+        code, words = EX_CONFIG, explain(error)
     except REFUSALS as error:
-        print(f"rowcall worker: {error}", file=sys.stderr)
-        return EX_CONFIG
+        code, words = EX_CONFIG, str(error)
     except (asyncpg.InvalidCatalogNameError, asyncpg.InvalidAuthorizationSpecificationError) as error:
-        print(
-            f"rowcall worker: PostgreSQL: {error}; `rowcall up` makes a database, ROWCALL_POSTGRES_URL names another",
-            file=sys.stderr,
-        )
-        return EX_CONFIG
+        code = EX_CONFIG
+        words = f"PostgreSQL: {error}; `rowcall up` makes a database, ROWCALL_POSTGRES_URL names another"
+    except PortError as error:
+        code, words = EX_TEMPFAIL, f"{error}; 0 is any free port"
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
-        print(f"rowcall worker: PostgreSQL cannot be used now: {error}", file=sys.stderr)
-        return EX_TEMPFAIL
+        code, words = EX_TEMPFAIL, f"PostgreSQL cannot be used now: {error}"
+    print(f"rowcall worker: {words}", file=sys.stderr)
+    return code
+
+
+def _serve(processes: int, *, reload: bool) -> int:
+    settings = WorkerSettings()
+    configure_logs(settings)
+    if processes > 1 or reload:
+        # Imported here: a single worker needs no watcher in its memory.
+        from worker.supervisor import supervise
+
+        return asyncio.run(supervise(processes, reload=reload))
+    arm(settings)
+    return uvloop.run(run(settings))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import structlog
 
 if TYPE_CHECKING:
+    from aiohttp.web import TCPSite
+
     from worker.circuit import Circuit
     from worker.consumer import Consumer
     from worker.database import Database
@@ -21,6 +23,10 @@ PROBE_S = 2.0
 log = structlog.get_logger("rowcall.health")
 
 
+class PortError(Exception):
+    """Nobody can listen there now."""
+
+
 @contextlib.asynccontextmanager
 async def serve_health(
     settings: WorkerSettings,
@@ -30,7 +36,7 @@ async def serve_health(
     relay: Relay,
     circuit: Circuit,
 ) -> AsyncIterator[None]:
-    """Serve both while the block runs, where a port is set."""
+    """Serve both while the block runs, where a port is set. PortError where it is another's."""
     if settings.http_port is None:
         yield
         return
@@ -55,11 +61,18 @@ async def serve_health(
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.http_host, settings.http_port).start()
+        await _listen(web.TCPSite(runner, settings.http_host, settings.http_port))
         log.info("health", address=[f"http://{host}:{port}" for host, port in runner.addresses])
         yield
     finally:
         await runner.cleanup()
+
+
+async def _listen(site: TCPSite) -> None:
+    try:
+        await site.start()
+    except OSError as error:
+        raise PortError(f"ROWCALL_HTTP_PORT: {site.name} cannot be listened on: {error}") from error
 
 
 async def _probe(database: Database) -> str:

@@ -1,9 +1,11 @@
-"""PostgreSQL goes away while a worker starts: that is no mistake of its operator's, and trying again helps."""
+"""A worker cannot start now, as PostgreSQL goes away or its port is another's: trying again may help."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
+from asyncio.subprocess import DEVNULL, PIPE
 from pathlib import Path
 
 import asyncpg
@@ -45,3 +47,17 @@ async def test_a_worker_cut_off_during_its_migrations_says_that_trying_again_may
             code = await process.wait()
 
     assert code == EX_TEMPFAIL
+
+
+async def test_a_worker_whose_port_is_anothers_says_so_in_one_line(settings: WorkerSettings, tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        words = environment(settings) | {"ROWCALL_HTTP_PORT": port}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "worker", env=words, cwd=tmp_path, stdout=DEVNULL, stderr=PIPE
+        )
+        _, said = await asyncio.wait_for(process.communicate(), 50)
+
+    assert process.returncode == EX_TEMPFAIL
+    assert f"ROWCALL_HTTP_PORT: http://127.0.0.1:{port} cannot be listened on" in said.decode()
+    assert said.decode().count("\n") == 1
