@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from accounts import AsyncAccounts
-from rpc_client import AsyncClient, AuthorizationError, OutcomeUnknown
+from rpc_client import AsyncClient, AuthorizationError, NotFoundError, OutcomeUnknown
 from tests.faults.given import Place, client_settings, place, until, until_said
 from tests.own_servers import OwnServer
 from tests.processes import workers
@@ -55,6 +55,26 @@ async def test_a_method_that_the_broker_forbids_fails_at_once_and_alone(
 
         assert [found.balance for found in await asyncio.gather(*calls)] == [0] * 100
     assert await sql.fetchval("select count(*) from accounts.entries") == 0
+
+
+@pytest.mark.heavy
+async def test_a_client_needs_no_more_permissions_than_the_documents_say(
+    own_rabbitmq: OwnServer, there: Place, user: str
+):
+    prefix = there.settings.prefix
+    replies, requests = rf"^{prefix}\.replies\.", rf"^{prefix}\.requests$"
+    methods = r"^(write\.accounts\.deposit|read\.rowcall\.(outcome|server_info))$"
+    await own_rabbitmq.control("set_permissions", user, replies, requests, replies)
+    await own_rabbitmq.control("set_topic_permissions", user, f"{prefix}.requests", methods, "^$")
+    async with AsyncClient(client_settings(there.settings, url_of(own_rabbitmq, user), timeout_s=30)) as client:
+        accounts = AsyncAccounts(client)
+        with pytest.raises(NotFoundError) as absent:
+            await accounts.deposit("a-2", 1)
+
+        assert (await client.outcome(str(absent.value.request_id))).state == "failed"
+        assert "accounts" in (await client.server_info()).families
+        with pytest.raises(AuthorizationError, match=r"read\.accounts\.get_account"):
+            await accounts.get_account("a-1")
 
 
 @pytest.mark.heavy
