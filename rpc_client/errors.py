@@ -2,7 +2,7 @@
 
 RPCError
 ├── CallFailed                nobody answered; raised by the client itself
-│   ├── Disconnected          the client is closed, or could not connect: did not run
+│   ├── Disconnected          the client is closed: did not run
 │   ├── InsideEventLoop       a sync client was called where an event loop runs: did not run
 │   ├── OutcomeUnknown        the deadline passed: may have run
 │   ├── Unroutable            no worker has ever declared the queue: did not run
@@ -17,7 +17,8 @@ RPCError
     ├── Conflict              the present state forbids the change: changed nothing
     ├── Unavailable           infrastructure is away; try again: did not run
     ├── ResultTooLarge        the answer exceeds the limit: changed nothing
-    └── InternalError         a bug in the worker: did not run, a write is kept for replay
+    ├── InternalError         a bug in the worker: did not run, a write is kept for replay
+    └── UnknownRemoteError    one that this client does not know: only a newer one can tell
 
 On the wire an error is ``{"id", "error", "message", "details"}``; ``error`` is the class name, which never changes.
 A family may declare errors of its own by subclassing ``RemoteError`` in its contract.
@@ -46,7 +47,7 @@ class CallFailed(RPCError):
 
 
 class Disconnected(CallFailed):
-    """The client is closed or never reached the broker; the call did not run."""
+    """The client is closed; the call did not run."""
 
 
 class InsideEventLoop(CallFailed):

@@ -27,8 +27,9 @@ Every setting is a variable `ROWCALL_…`. The first of these places that names 
 keeps a program from starting, with one line that names the variable. In Python the same names in lower case are the
 fields of `ClientSettings` and `WorkerSettings`: `AsyncClient(ClientSettings(timeout_s=3))`.
 
-One more variable is no setting: `ROWCALL_INSTALL=1` allows `rowcall up` to install missing servers (Debian or Ubuntu,
-as root); `make demo` and `make test` set it, unless it is set to 0.
+Two more variables are no settings: `ROWCALL_INSTALL=1` allows `rowcall up` to install missing servers (Debian or
+Ubuntu, as root), and `make` sets it for all that it runs, unless it is set to 0; `ROWCALL_WITH` says how `rowcall up`
+starts servers.
 """
 UNITS = {
     "s": "seconds",
