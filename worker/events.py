@@ -153,7 +153,7 @@ def _elements(events: str) -> list[str]:
     """What stands in an array. Nearly always it is one object, and then there is nothing to look for."""
     if not events.startswith("["):
         return [events]
-    if events.startswith("[{") and events.endswith("}]") and "}, {" not in events:
+    if events.startswith("[{") and events.endswith("}]") and ", {" not in events:
         return [events[1:-1]]
     found, depth, start = list[str](), 0, 1
     for sign in _SIGN.finditer(events):

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
-import orjson
 import redis.asyncio as redis
+from pydantic_core import from_json
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -99,7 +99,7 @@ class Seen:
     """The newest entry that was removed."""
     first: Place
     request_id: str | None
-    """Whose event the last entry is; None where there is none."""
+    """Whose event the last entry is; None where there is none, or none that can be read."""
 
 
 def open_redis(settings: WorkerSettings, **options: Any) -> redis.Redis:
@@ -134,8 +134,7 @@ class Stream:
     async def look(self) -> Seen:
         """What is there."""
         generation, end, trimmed, first, last = await self._look(keys=self._keys)
-        request_id = orjson.loads(last).get("request_id")
-        return Seen(generation, Place.read(end), Place.read(trimmed), Place.read(first), request_id)
+        return Seen(generation, Place.read(end), Place.read(trimmed), Place.read(first), _request_id(last))
 
     async def begin(self, seen: Seen, facts: Mapping[str, object]) -> bool:
         """Note these facts of a stream that still is as it was seen. Whether it was."""
@@ -159,6 +158,14 @@ class Stream:
         aside = _aside(self._keys, generation)
         names: list[str] = await self._set_aside(keys=[*self._keys, *aside], args=[generation])
         return names
+
+
+def _request_id(event: str) -> str | None:
+    try:
+        fields = from_json(event)
+    except ValueError:  # whatever stands in an event, the relay goes on
+        return None
+    return fields.get("request_id") if isinstance(fields, dict) else None
 
 
 def _aside(keys: Sequence[str], generation: str) -> list[str]:

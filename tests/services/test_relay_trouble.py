@@ -34,6 +34,24 @@ async def keep_house_now(copying: Copying) -> None:
     await copying.keep_house()
 
 
+async def test_an_event_that_cannot_be_read_ends_no_relay(new_copying: NewCopying, recording, sql: asyncpg.Connection):
+    copying = await new_copying()
+    await draw(sql, "before")
+    await copying.copy()
+    async with client_of(recording) as client:
+        key, (place,) = Names(recording.prefix).events, await recorded(recording)
+        await client.delete(key)
+        await client.xadd(key, {"event": "no JSON"}, id=place)
+    await draw(sql, "after")
+
+    await copying.find_place()
+    await keep_house_now(copying)
+    await copying.copy()
+
+    async with client_of(recording) as client:
+        assert [place for place, _ in await client.xrange(key)] == [place, "2-0"]
+
+
 # -- a stream that is not this database's ------------------------------------------------------------------------------
 
 

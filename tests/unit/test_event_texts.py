@@ -45,5 +45,11 @@ def test_every_element_has_its_place():
     assert [json.loads(text).get("type") for text in among] == [None, "Told", None, None]
 
 
+def test_what_is_no_event_between_two_that_are_has_its_place_too():
+    among = told('[{"type": "First"}, null, {"type": "Third"}]')
+
+    assert [json.loads(text).get("type") for text in among] == ["First", None, "Third"]
+
+
 def test_of_no_events_none_is_told():
     assert told("[]") == []
