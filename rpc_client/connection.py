@@ -110,6 +110,16 @@ class Link:
             self._task = asyncio.create_task(self._run(), name=f"{self._name} link")
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether it lives on another event loop than the one that runs here."""
+        return self.loop not in {None, asyncio.get_running_loop()}
+
+    @property
+    def over(self) -> bool:
+        """Whether its event loop is closed: nothing of it will ever go on."""
+        return self.loop is not None and self.loop.is_closed()
+
+    @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
         """The event loop it lives on, from its start."""
         return None if self._task is None else self._task.get_loop()

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rpc_client.errors import AuthorizationError, DeadlineExceeded, IdempotencyKeyReused, OutcomeUnknown, Unroutable
+from rpc_client.errors import (
+    AuthorizationError,
+    DeadlineExceeded,
+    Disconnected,
+    IdempotencyKeyReused,
+    InternalError,
+    OutcomeUnknown,
+    Unavailable,
+    Unroutable,
+)
 
 if TYPE_CHECKING:
-    from rpc_client.parcels import Flight, Pending
+    from rpc_client.flights import Flight
+    from rpc_client.parcels import Pending
     from rpc_client.wire import Reply
+
+
+ELSEWHERE = "this client lives on another event loop, that of its first call; make one on each, and close it there"
+OF_AN_ATTEMPT = frozenset({DeadlineExceeded.__name__, InternalError.__name__, Unavailable.__name__})
+"""These are said of one attempt: nothing of them is stored, and the next may run."""
 
 
 def fail(calls: Iterable[Pending], why: Callable[[Pending], Exception]) -> None:
@@ -37,15 +52,24 @@ def forbid(flights: Iterable[Flight], words: str) -> None:
         fail(flight.calls, partial(forbidden, words=words, refused=flight is named[-1]))
 
 
-def unroutable(call: Pending, queue: str) -> Unroutable:
-    """What to tell the caller when no queue takes this call."""
+def closed(call: Pending) -> Disconnected | OutcomeUnknown:
+    """What to tell the caller of a client that is closed. Who waited for it before him may have sent it."""
+    kind, told = (OutcomeUnknown, "; the call may have run") if call.may_have_run else (Disconnected, "")
+    return kind(f"this client is closed{told}", request_id=call.id, method=call.method)
+
+
+def unroutable(call: Pending, queue: str) -> Unroutable | OutcomeUnknown:
+    """What to tell the caller when no queue takes this call. The broker may have taken an attempt before."""
+    if call.may_have_run:
+        message = f"{call.method}: no queue {queue} takes it any more; it may have run before"
+        return OutcomeUnknown(message, request_id=call.id, method=call.method)
     message = f"{call.method}: no queue {queue} takes it; start a worker under this prefix: rowcall worker"
     return Unroutable(message, request_id=call.id, method=call.method)
 
 
 def forbidden(call: Pending, words: str, *, refused: bool) -> AuthorizationError | OutcomeUnknown:
     """What to tell the caller when the broker forbids to publish this call, in the broker's words."""
-    if call.attempt > 1 or not refused:
+    if call.attempt > call.refused + call.returned + 1 or not refused:
         message = f"{call.method} may not be sent, and may have run before that was so: {words}"
         return OutcomeUnknown(message, request_id=call.id, method=call.method)
     message = f"{call.method} may not be sent; it did not run: {words}"
@@ -53,11 +77,16 @@ def forbidden(call: Pending, words: str, *, refused: bool) -> AuthorizationError
 
 
 def is_of_an_earlier_attempt(reply: Reply, call: Pending) -> bool:
-    """Whether a reply tells this call's caller of an attempt of his that he has given up.
+    """Whether an error is said of an attempt after which another was sent, which may run.
 
-    That a call came too late is said of one attempt. While this one has time left, another is meant, and this one may
-    run. Where it is the worker's clock that is wrong, the caller learns at his deadline that the outcome is unknown.
+    So is that a call came too late, where it has time left: of an attempt that its caller gave up. Where it is the
+    worker's clock that is wrong, he learns at his deadline that the outcome is unknown.
     """
-    if not call.chosen or reply.error is None or reply.error.get("error") != DeadlineExceeded.__name__:
+    error = reply.error or {}
+    if error.get("error") not in OF_AN_ATTEMPT:
         return False
-    return call.left_s > 0
+    details = error.get("details")
+    attempt = details.get("attempt") if isinstance(details, Mapping) else None
+    if isinstance(attempt, int) and attempt < call.attempt:
+        return True
+    return call.chosen and error["error"] == DeadlineExceeded.__name__ and call.left_s > 0

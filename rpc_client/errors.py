@@ -2,7 +2,7 @@
 
 RPCError
 ├── CallFailed                nobody answered; raised by the client itself
-│   ├── Disconnected          the client is closed: did not run
+│   ├── Disconnected          the client is closed, or another event loop's: did not run
 │   ├── InsideEventLoop       a sync client was called where an event loop runs: did not run
 │   ├── OutcomeUnknown        the deadline passed: may have run
 │   ├── Unroutable            no worker has ever declared the queue: did not run
@@ -21,6 +21,8 @@ RPCError
     └── UnknownRemoteError    one that this client does not know: only a newer one can tell
 
 On the wire an error is ``{"id", "error", "message", "details"}``; ``error`` is the class name, which never changes.
+DeadlineExceeded, Unavailable and InternalError are said of one attempt, ``details["attempt"]``: whoever has sent another
+since under the same id has not heard its end.
 A family may declare errors of its own by subclassing ``RemoteError`` in its contract.
 """
 
@@ -47,7 +49,7 @@ class CallFailed(RPCError):
 
 
 class Disconnected(CallFailed):
-    """The client is closed; the call did not run."""
+    """The client is closed, or lives on another event loop; the call did not run."""
 
 
 class InsideEventLoop(CallFailed):

@@ -7,7 +7,6 @@ sent it decides. One that takes its workers down is given three, and takes nobod
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +35,8 @@ class Losses:
 
     def judge(self, call: Pending, reply: Reply) -> Reply | None:
         """What to tell of a call that was answered with an error: that, or None where it goes again first."""
-        if (attempt := _lost_attempt(reply)) is None:
+        if not _tells_of_a_loss(reply):
             return reply
-        if attempt < call.attempt:  # one worker had both, and a later one is on its way
-            return None
         if (lost := self._flying.pop(call.id, None)) is not None:
             lost.set_result(None)
         call.alone = True
@@ -65,13 +62,9 @@ class Losses:
                 del self._flying[call.id]
 
 
-def _lost_attempt(reply: Reply) -> float | None:
-    """Which attempt a worker was lost with, as far as is told; None when none was."""
+def _tells_of_a_loss(reply: Reply) -> bool:
     error = reply.error or {}
     details = error.get("details")
     if error.get("error") != Unavailable.__name__ or not isinstance(details, Mapping):
-        return None
-    if details.get("reason") != Reason.REDELIVERED:
-        return None
-    attempt = details.get("attempt")
-    return attempt if isinstance(attempt, int) else math.inf
+        return False
+    return details.get("reason") == Reason.REDELIVERED

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from rpc_client import wire
+from rpc_client.endings import reused
 
 
 @dataclass(slots=True)
@@ -30,7 +31,8 @@ class Pending:
     losses: int = 0
     """How often a worker was lost that had it, as far as was told."""
     refused: int = 0
-    """How many attempts the broker has refused: of those it kept nothing."""
+    returned: int = 0
+    """How many attempts the broker has refused, and how many no queue took: of those it kept nothing."""
     issued_at: float = field(default_factory=time.monotonic)
     ahead_s: float = 0.0
     """How far ahead of ours the clock was taken to be by which its deadline travelled last."""
@@ -41,6 +43,16 @@ class Pending:
     def left_s(self) -> float:
         """The time left until its deadline."""
         return self.expires_at - time.monotonic()
+
+    @property
+    def may_have_run(self) -> bool:
+        """Whether the broker may have kept an attempt of it."""
+        return self.attempt > self.refused + self.returned
+
+    def follow(self, other: Pending) -> None:
+        """Go on counting where this one, which is the same call, has got to."""
+        if other.attempt > self.attempt:
+            self.attempt, self.refused, self.returned = other.attempt, other.refused, other.returned
 
     def confirm(self) -> None:
         """The broker has it, which is all there is to tell of one whose outcome nobody waits for."""
@@ -54,12 +66,21 @@ class Pending:
         return wire.encode_call(self.id, self.method, self.arguments, deadline_ms, self.attempt)
 
 
-@dataclass(frozen=True, slots=True)
-class Flight:
-    """A message on its way to the broker."""
+async def joined(first: Pending, call: Pending) -> wire.Reply | None:
+    """Wait with the same call that is on its way already, under the same id; None when that ended without a reply.
 
-    routing_key: str
-    calls: list[Pending]
+    It may have been cancelled, or have had less time; and that the broker has it is no outcome for one that waits.
+    TimeoutError at this one's deadline.
+    """
+    if (first.method, first.arguments) != (call.method, call.arguments):
+        raise reused(call, first.method)
+    ended, _ = await asyncio.wait([first.reply], timeout=max(call.left_s, 0))
+    if not ended:
+        raise TimeoutError
+    call.follow(first)
+    if first.reply.cancelled() or isinstance(first.reply.exception(), TimeoutError):
+        return None
+    return None if first.sent and not call.sent else first.reply.result()
 
 
 def parcels(calls: list[Pending]) -> Iterator[list[Pending]]:

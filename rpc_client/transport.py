@@ -23,11 +23,12 @@ from rpc_client import wire
 from rpc_client.clocks import Clock
 from rpc_client.connection import LOOK_TIMEOUT_S, Link, never, open_channel
 from rpc_client.deadlines import Consumers, Deadlines
-from rpc_client.endings import fail, forbid, is_of_an_earlier_attempt, reused, unroutable
+from rpc_client.endings import ELSEWHERE, closed, fail, forbid, is_of_an_earlier_attempt, unroutable
 from rpc_client.errors import Disconnected, OutcomeUnknown, leave_behind
+from rpc_client.flights import Flight, Flights
 from rpc_client.losses import Losses
 from rpc_client.outbox import Outbox
-from rpc_client.parcels import Flight, Pending
+from rpc_client.parcels import Pending, joined
 from rpc_client.properties import encode_properties
 from rpc_client.reader import HotChannel, Message
 from rpc_client.recent import Recent
@@ -59,9 +60,7 @@ class Transport:
         self._opened = False
         """Whether there is a connection with an exchange to publish to, and a broker that reads from it."""
         self._exchange_seen = False
-        self._published = 0
-        self._flying: dict[int, Flight] = {}
-        """What the broker has neither taken nor refused yet, by the number of its publish on this channel."""
+        self._flights = Flights()
         self._reply_to = ""
         self._caller = settings.caller
         self._clock = Clock()
@@ -79,22 +78,29 @@ class Transport:
 
     async def request(self, call: Pending) -> wire.Reply:
         """Send a call and wait for its reply. OutcomeUnknown at its deadline, Unroutable when nobody serves it."""
+        if self._link.elsewhere:
+            raise Disconnected(ELSEWHERE, request_id=call.id, method=call.method)
+        self._recent.check(call)
         try:
-            self._recent.check(call)
-            while (first := self._pending.get(call.id)) is not None:
-                if (reply := await self._join(first, call)) is not None:
-                    return reply
-            return await self._replied(call)
-        except TimeoutError:
-            raise await self._consumers.gave_up(call, self._names.queue(call.lane)) from None
+            return await self._answered(call)
         except asyncio.CancelledError as error:
             leave_behind(error, request_id=call.id, method=call.method)
             raise
 
+    async def _answered(self, call: Pending) -> wire.Reply:
+        """Its own reply, or that of the same call which waits already."""
+        try:
+            while (first := self._pending.get(call.id)) is not None:
+                if (reply := await joined(first, call)) is not None:
+                    return reply
+            return await self._replied(call)
+        except TimeoutError:
+            raise await self._consumers.gave_up(call, self._names.queue(call.lane)) from None
+
     async def _replied(self, call: Pending) -> wire.Reply:
         """The reply to a call that nobody else waits for. TimeoutError at its deadline."""
         if self._closed:
-            raise Disconnected("this client is closed", request_id=call.id, method=call.method)
+            raise closed(call)
         self._link.start()
         call.reply = asyncio.get_running_loop().create_future()
         self._pending[call.id] = call
@@ -117,8 +123,12 @@ class Transport:
         return self._link.socket.fileno()
 
     async def close(self) -> None:
-        """Close the connection; calls still waiting end as OutcomeUnknown."""
+        """Close the connection; calls still waiting end as OutcomeUnknown. Disconnected on another event loop."""
+        if self._link.elsewhere and not self._link.over:
+            raise Disconnected(ELSEWHERE)
         self._closed = True
+        if self._link.over:
+            return
         self._deadlines.stop()
         self._outbox.stop()
         for call in self._pending.values():
@@ -129,21 +139,6 @@ class Transport:
             task.cancel()
         await self._link.stop()
 
-    async def _join(self, first: Pending, call: Pending) -> wire.Reply | None:
-        """Wait with the same call that is on its way already, under the same id; None when that ended without a reply.
-
-        It may have been cancelled, or have had less time; and that the broker has it is no outcome for one that waits.
-        """
-        if (first.method, first.arguments) != (call.method, call.arguments):
-            raise reused(call, first.method)
-        ended, _ = await asyncio.wait([first.reply], timeout=max(call.left_s, 0))
-        if not ended:
-            raise TimeoutError
-        call.attempt = max(call.attempt, first.attempt)
-        if first.reply.cancelled() or isinstance(first.reply.exception(), TimeoutError):
-            return None
-        return None if first.sent and not call.sent else first.reply.result()
-
     async def _on_up(self, connection: AbstractConnection) -> None:
         """Set up a fresh connection: a reply queue of its own, then everything still waiting, again."""
         channel = await open_channel(connection)
@@ -152,7 +147,7 @@ class Transport:
         await channel.queue_declare(self._reply_to, exclusive=True, auto_delete=True)
         await channel.basic_consume(self._reply_to, never, no_ack=True)
         channel.closing.add_done_callback(partial(self._on_channel_closed, channel))
-        self._opened, self._channel, self._published, self._flying = False, channel, 0, {}
+        self._opened, self._channel, self._flights = False, channel, Flights()
         self._outbox.empty(self._link.socket)
         self._link.socket.on_blocked(partial(self._on_blocked, connection))
         self._spawn(self._open(connection))
@@ -198,7 +193,7 @@ class Transport:
         if isinstance(why, aiormq.exceptions.ChannelNotFoundEntity):
             self._exchange_seen = False
         elif isinstance(why, aiormq.exceptions.ChannelAccessRefused):
-            forbid(self._flying.values(), str(why))  # the others go again with the next connection
+            forbid(self._flights, str(why))  # the others go again with the next connection
         if not self._closed and self._link.up.is_set():
             self._link.drop(f"its channel closed: {why}")
 
@@ -210,8 +205,7 @@ class Transport:
             return
         for call in calls:
             call.attempt += 1
-        self._published += 1
-        self._flying[self._published] = Flight(routing_key, calls)
+        number = self._flights.begin(Flight(routing_key, calls))
         left_s = max([call.expires_at for call in calls]) - now
         properties = encode_properties(
             content_type="application/json" if len(calls) == 1 else "application/x-ndjson",
@@ -219,7 +213,7 @@ class Transport:
             reply_to=None if calls[0].sent else self._reply_to,
             expiration=str(max(int(left_s * 1000), 1)),
             # Fresh for every publish, and by its number a returned message is known again.
-            message_id=f"{self._reply_to}/{self._published}",
+            message_id=f"{self._reply_to}/{number}",
             user_id=self._caller,
         )
         body = b"\n".join([call.line(self._clock.ahead_s) for call in calls])
@@ -232,18 +226,14 @@ class Transport:
 
     def _on_confirm(self, number: int, multiple: bool, taken: bool) -> None:  # noqa: FBT001 - the frame's own fields
         """The broker has a message, or refuses it for now: then it goes again, under the same ids."""
-        for flown in [n for n in self._flying if n <= number] if multiple else [number]:
-            flight = self._flying.pop(flown, None)
-            if flight is None:
-                continue
-            if not taken:
-                for call in flight.calls:
-                    call.refused += 1
+        if not taken:
+            for flight in self._flights.refused(number, multiple=multiple):
                 log.info("the broker refused %s for now; sending it again", flight.routing_key)
                 self._again(flight)
-            elif flight.calls[0].sent:
-                for call in flight.calls:
-                    call.confirm()
+            return
+        for flight in self._flights.taken(number, multiple=multiple):
+            for call in flight.calls if flight.calls[0].sent else []:
+                call.confirm()
 
     def _on_message(self, message: Message) -> None:
         if message.returned:
@@ -272,13 +262,10 @@ class Transport:
 
     def _on_returned(self, message: Message) -> None:
         """No queue takes it. That is an answer, unless the connection is so young that a queue may still come."""
-        number = int(message.properties.get("message_id", "/0").rpartition("/")[2])
-        flight = self._flying.pop(number, None)
-        if flight is None:
-            return
-        if self._link.age_s >= SETTLED_S:
+        flight = self._flights.returned(int(message.properties.get("message_id", "/0").rpartition("/")[2]))
+        if flight is not None and self._link.age_s >= SETTLED_S:
             self._fail_unroutable(flight.calls)
-        else:
+        elif flight is not None:
             self._again(flight)
 
     def _again(self, flight: Flight) -> None:

@@ -71,6 +71,8 @@ class Teller:
         if isinstance(result, RemoteError):
             if isinstance(result, DeadlineExceeded):
                 result.details[NOW] = int(self._clock.now() * 1000)
+            if isinstance(result, DeadlineExceeded | Unavailable | InternalError):
+                result.details.update(_attempt_of(slot))
             if isinstance(result, Unavailable) and isinstance(slot, Call) and slot.maybe_repeat:
                 dead.append(self._letter(slot, "exhausted", result))
             if isinstance(result, InternalError) and self._is_write(slot):  # a suspect: no method may raise it
@@ -84,7 +86,8 @@ class Teller:
             first = isinstance(slot, Call) and not slot.maybe_repeat
             told = f"{told} and" if first else "whether the call ran before is not known; it"
             told += " is kept for replay under this id"
-        return wire.encode_reply(slot.shown_id, wire.encode_error(InternalError(f"a bug on the worker's side; {told}")))
+        error = InternalError(f"a bug on the worker's side; {told}", _attempt_of(slot))
+        return wire.encode_reply(slot.shown_id, wire.encode_error(error))
 
     def _is_write(self, slot: Call | Refused) -> bool:
         answer = self._served.answers.get(slot.method)
@@ -131,6 +134,11 @@ def refused(body: bytes, origin: Origin, error: RemoteError) -> Answered:
     log.info("refused", error=error.code, reason=error.details.get("reason"))
     untold = [DeadLetter(body, "malformed", error_text(error))] if origin.reply_to is None else []
     return Answered([wire.encode_reply(wire.only_id(body), wire.encode_error(error))], untold)
+
+
+def _attempt_of(slot: Call | Refused) -> dict[str, int]:
+    """What is said of one attempt says of which: its sender may have sent another since, which may run."""
+    return {"attempt": slot.attempt} if isinstance(slot, Call) else {}
 
 
 def _word(result: Result | None) -> str:

@@ -236,5 +236,5 @@ def _not_run_again(call: Call) -> Unavailable:
     """The answer to a suspect that reads: it may be the killer, or one that happened to travel with it."""
     return Unavailable(
         f"{call.method} was not run: the worker that had it was lost, or handed it back; send it again, by itself",
-        {"reason": Reason.REDELIVERED, "attempt": call.attempt},
+        {"reason": Reason.REDELIVERED},
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,6 +14,7 @@ from rpc_client import (
     AsyncClient,
     ClientSettings,
     DatabaseManagerAsyncClient,
+    Disconnected,
     InvalidRequest,
     OutcomeUnknown,
     RPCError,
@@ -160,6 +161,44 @@ async def test_a_time_out_of_asyncios_own_knows_the_call_it_left_behind(start_wo
 
     assert caught.value.__cause__.method == "accounts.get_account"
     assert UUID(caught.value.__cause__.request_id)
+
+
+async def test_a_time_out_while_it_is_looked_why_there_is_no_reply_knows_the_call_as_well(watched):
+    client, proxy = watched
+    hurried = AsyncAccounts(client.with_options(timeout_s=0.3))
+    proxy.hold()
+
+    with pytest.raises(TimeoutError) as caught:
+        async with asyncio.timeout(0.6):
+            await hurried.get_account("a-1")
+
+    assert caught.value.__cause__.method == "accounts.get_account"
+
+
+async def test_a_client_is_used_and_closed_on_the_event_loop_of_its_first_call(worker, client):
+    await AsyncAccounts(client).open_account("a-1", "me")
+
+    def elsewhere(work: Coroutine[None, None, object]) -> object:
+        return asyncio.run(asyncio.wait_for(work, 10))
+
+    for work in (AsyncAccounts(client).get_account("a-1"), client.close()):
+        with pytest.raises(Disconnected, match="lives on another event loop"):
+            await asyncio.to_thread(elsewhere, work)
+
+    assert (await AsyncAccounts(client).get_account("a-1")).balance == 0
+
+
+async def test_a_client_whose_event_loop_has_ended_says_so_and_can_be_closed(worker, settings):
+    own = ClientSettings.model_validate(settings.model_dump())
+
+    def three_runs() -> None:
+        client = AsyncClient(own)
+        assert asyncio.run(client.ping()) > 0
+        with pytest.raises(Disconnected, match="lives on another event loop"):
+            asyncio.run(asyncio.wait_for(client.ping(), 10))
+        asyncio.run(client.close())
+
+    await asyncio.to_thread(three_runs)
 
 
 async def test_a_client_has_a_time_out_of_its_own(start_worker, settings):

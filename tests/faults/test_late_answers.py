@@ -10,7 +10,15 @@ import orjson
 import pytest
 
 from accounts import AsyncAccounts
-from rpc_client import AsyncClient, DeadlineExceeded, IdempotencyKeyReused, InvalidRequest, OutcomeUnknown
+from rpc_client import (
+    AsyncClient,
+    DeadlineExceeded,
+    IdempotencyKeyReused,
+    InternalError,
+    InvalidRequest,
+    OutcomeUnknown,
+    Unavailable,
+)
 from rpc_client.wire import Names, encode_error, encode_reply
 from tests.acceptance.broker import take
 from worker import topology
@@ -47,6 +55,28 @@ async def test_that_an_earlier_attempt_came_too_late_is_not_said_of_a_later_one(
             reply = aio_pika.Message(encode_reply(str(request_id), outcome))
             await channel.default_exchange.publish(reply, message.reply_to)
     assert await again == 5
+
+
+@pytest.mark.parametrize("error", [Unavailable, InternalError])
+async def test_what_is_said_of_an_earlier_attempt_does_not_end_the_next(queue, client: AsyncClient, error):
+    channel, writes = queue
+    bound = AsyncAccounts(client.with_options(timeout_s=30, request_id=uuid4()))
+    given_up = asyncio.create_task(bound.deposit("a-1", 5))
+    await take(writes)
+    given_up.cancel()
+    await asyncio.wait([given_up])
+
+    async with asyncio.TaskGroup() as tasks:
+        again = tasks.create_task(bound.deposit("a-1", 5))
+        message = await take(writes)
+        sent = orjson.loads(message.body)
+        of_the_first = encode_error(error("the call did not run", {"attempt": 1}))
+        for outcome in (of_the_first, '"result":5}'):
+            reply = aio_pika.Message(encode_reply(sent["id"], outcome))
+            await channel.default_exchange.publish(reply, message.reply_to)
+
+    assert sent["attempt"] == 2
+    assert again.result() == 5
 
 
 async def test_an_answer_that_comes_twice_is_not_that_of_another_call_under_its_id(queue, client: AsyncClient):

@@ -89,7 +89,8 @@ async def test_a_repeat_that_finds_no_free_connection_is_told_that_nobody_knows_
         first = await answered(narrow.pipeline, line(uuid4(), attempt=1))
         repeat = await answered(narrow.pipeline, sent)
 
-    assert (decode_reply(first.replies[0])["error"], first.dead) == ("Unavailable", [])
+    told = decode_reply(first.replies[0])
+    assert (told["error"], told["details"]["attempt"], first.dead) == ("Unavailable", 1, [])
     reply = decode_reply(repeat.replies[0])
     assert (reply["error"], "could not be looked up" in reply["message"]) == ("Unavailable", True)
     assert [(letter.reason, letter.body) for letter in repeat.dead] == [("exhausted", sent)]
