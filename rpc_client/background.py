@@ -107,6 +107,11 @@ class Background:
                 found = cls._current = cls._current or cls()
         return found
 
+    @classmethod
+    def running(cls) -> Background | None:
+        """This process's, if it has been needed."""
+        return cls._current
+
     @property
     def is_current(self) -> bool:
         """Whether it is this process's own, and has not ended."""

@@ -196,6 +196,7 @@ class Link:
             )
             with loss_as_error():  # else a loss in the middle would look as if somebody had ended this task
                 await self.connection.connect()
+                self.socket.frame_max = _frame_max(self.connection) or self.socket.frame_max
                 await self._on_up(self.connection)
         self.last_error = None
         self.up_since = time.monotonic()
@@ -218,3 +219,9 @@ class Link:
         """It is given up in any case; the broker notices by its heartbeat."""
         if not closing.cancelled() and (error := closing.exception()) is not None:
             log.debug("%s: closing the connection failed: %r", self._name, error)
+
+
+def _frame_max(connection: AbstractConnection) -> int:
+    """The largest frame that the broker takes; 0 means any."""
+    transport = connection.transport
+    return 0 if transport is None else transport.connection.connection_tune.frame_max

@@ -23,7 +23,7 @@ from rpc_client.tasks import heeding
 __all__ = ["Event", "Gap", "listen", "subscribe"]
 
 D = TypeVar("D", bound=EventData)
-POLL_S = 1.0
+POLL_S, CONFIRM_S = 1.0, 5.0
 
 log = logging.getLogger("rowcall.events")
 
@@ -57,6 +57,9 @@ class Event(Record):
 async def listen(pattern: str = "*", settings: ClientSettings | None = None) -> AsyncGenerator[AsyncIterator[Event]]:
     """Hear events live, from the moment the block is entered. What is told while nobody listens is not heard here.
 
+    redis.ConnectionError or redis.TimeoutError where Redis is away, at the beginning or meanwhile: then listen anew, or
+    `subscribe`, which goes on by itself.
+
     ``async with listen("platform/credits/user-1") as events: async for event in events: …``
 
     Args:
@@ -70,11 +73,13 @@ async def listen(pattern: str = "*", settings: ClientSettings | None = None) -> 
         socket_connect_timeout=POLL_S + 5,
         health_check_interval=10,
     )
-    async with connection, connection.pubsub(ignore_subscribe_messages=True) as pubsub:
+    async with connection, connection.pubsub() as pubsub:
         with heeding():
             await pubsub.psubscribe(f"{settings.prefix}/{pattern}")
             # The subscription counts once Redis has confirmed it; without this a fast event could be missed.
-            await pubsub.get_message(timeout=5)
+            if await pubsub.get_message(timeout=CONFIRM_S) is None:
+                raise redis.TimeoutError(f"Redis has not confirmed the subscription in {CONFIRM_S:g} s")
+        pubsub.ignore_subscribe_messages = True  # those of later connections
         yield _events(pubsub)
 
 

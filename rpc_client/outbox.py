@@ -41,6 +41,8 @@ class Outbox:
 
     def _flush(self) -> None:
         issued, self._issued = self._issued, {}
+        while self._messages and all(call.reply.done() for call in self._messages[0][1]):
+            self._messages.popleft()  # a peer may not read for longer than anybody waits
         for routing_key, calls in issued.items():
             self._messages.extend([(routing_key, parcel) for parcel in parcels(calls)])
         self._send()

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, Self, TypeVar
 import redis.asyncio as redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, ReadOnlyError
+from redis.exceptions import AuthenticationError, MasterDownError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
@@ -151,7 +151,9 @@ class Reader:
                     return await work()
             except AuthenticationError:
                 raise
-            except (RedisConnectionError, RedisTimeoutError, ReadOnlyError) as error:
+            except (RedisConnectionError, RedisTimeoutError, ResponseError) as error:
+                if not _passes(error):
+                    raise
                 if isinstance(error, RedisTimeoutError):
                     self._count = max(1, self._count // 2)
                 if not told:
@@ -226,6 +228,13 @@ class Reader:
             await asyncio.sleep(UNWRITTEN_S)
         else:
             await self.redis.xread({self._stream: str(self._place)}, count=1, block=int(BLOCK_S * 1000))
+
+
+def _passes(error: RedisError) -> bool:
+    """Whether Redis, or who is the master of it, will be there again. A fail-over ends what it is waited for with."""
+    if not isinstance(error, ResponseError):
+        return True
+    return isinstance(error, MasterDownError | ReadOnlyError) or str(error).startswith(("UNBLOCKED", "BUSY"))
 
 
 def _read_cursor(text: str) -> tuple[str, Place]:

@@ -155,13 +155,14 @@ class Shared:
         """Close this process's connection, if it has one, and take no calls any more."""
         refuse_inside_a_loop()
         self._closed = True
-        if self._opened is not None and self._opened[0].is_current:
-            self._opened[0].run(self._close)
+        if (background := Background.running()) is not None:
+            background.run(partial(self._close, background))
 
-    async def _close(self) -> None:
+    async def _close(self, background: Background) -> None:
+        # In the loop as well, where a first call may be opening a connection just now.
         opened, self._opened = self._opened, None
-        if opened is not None:
-            await opened[0].drop(opened[1])
+        if opened is not None and opened[0] is background:
+            await background.drop(opened[1])
 
     def __del__(self, warn: Callable[..., None] = warnings.warn) -> None:
         if self._opened is not None and self._opened[0].is_current:

@@ -99,7 +99,7 @@ class Database:
                 self.observer.worked()
         except BaseException as error:
             if self.observer is not None:
-                self.observer.failed(error, lost=connection is None or connection.is_closed())
+                self.observer.failed(error, lost=connection is None or _has_gone(connection, error))
             if self._is_lost(connection, error):
                 raise ConnectionError("the connection to PostgreSQL was lost") from error
             raise
@@ -298,3 +298,8 @@ class Transaction(Session):
         except BaseException:
             del self.events[known:]
             raise
+
+
+def _has_gone(connection: Connection, error: BaseException) -> bool:
+    """Whether it was lost. A call whose own time ran out has ended it, which is no word on PostgreSQL."""
+    return connection.is_closed() and not isinstance(error, TimeoutError)

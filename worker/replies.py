@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from worker.discretion import Discretion
     from worker.settings import WorkerSettings
 
+MOST_BYTES = 4 << 20
+"""A message of several replies is no larger: brokers refuse what is over 16 MiB, and with it close the channel."""
 WAIT_S = 5.0
 """Also how long a confirm is waited for in an alarm, where none comes: acknowledging without it makes room."""
 UNCONFIRMED_S = 30.0
@@ -57,6 +59,7 @@ class Parcel:
     correlation_id: str | None
     lines: list[bytes] = field(default_factory=list)
     waiting: list[asyncio.Future[None]] = field(default_factory=list)
+    size: int = 0
     published_at: float = 0.0
 
     def settle(self, error: ConnectionError | None = None) -> None:
@@ -68,6 +71,19 @@ class Parcel:
                 waiter.set_result(None)
             else:
                 waiter.set_exception(error)
+
+
+def parts(lines: list[bytes]) -> list[list[bytes]]:
+    """Reply lines, as many together as may travel in one message."""
+    found: list[list[bytes]] = []
+    size = 0
+    for line in lines:
+        if not found or size + len(line) > MOST_BYTES:
+            found.append([])
+            size = 0
+        found[-1].append(line)
+        size += len(line)
+    return found
 
 
 def worker_name() -> str:
@@ -149,16 +165,31 @@ class Replies:
                 if self.link.socket.blocked:
                     return  # as where none is confirmed: acknowledging makes room, and callers ask again afterwards
                 raise
-        taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if origin.correlation_id is not None and len(lines) == 1:
+            taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._publish(Parcel(origin.reply_to, origin.correlation_id, lines, [taken]))
+            await taken
+        elif sum(map(len, lines)) <= MOST_BYTES:
+            await self._put(origin.reply_to, lines)
         else:
+            await asyncio.gather(*[self._put(origin.reply_to, part) for part in parts(lines)])
+
+    def _put(self, reply_to: str, lines: list[bytes]) -> asyncio.Future[None]:
+        """Let them leave with whatever else is ready in this tick, as far as a message may go; done when confirmed."""
+        taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        size = sum(map(len, lines))
+        parcel = self._outbox.get(reply_to)
+        if parcel is not None and parcel.size + size > MOST_BYTES:
+            self._publish(self._outbox.pop(reply_to))
+            parcel = None
+        if parcel is None:
             if not self._outbox:
                 asyncio.get_running_loop().call_soon(self._flush)
-            parcel = self._outbox.setdefault(origin.reply_to, Parcel(origin.reply_to, None))
-            parcel.lines.extend(lines)
-            parcel.waiting.append(taken)
-        await taken
+            parcel = self._outbox[reply_to] = Parcel(reply_to, None)
+        parcel.lines += lines
+        parcel.size += size
+        parcel.waiting.append(taken)
+        return taken
 
     def _flush(self) -> None:
         outbox, self._outbox = self._outbox, {}

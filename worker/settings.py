@@ -42,7 +42,12 @@ class WorkerSettings(ClientSettings):
     lock_s: float = Field(
         default=2.0, gt=0, description="No statement waits longer for a lock before it is tried again."
     )
-    read_reply_bytes: int = Field(default=8 << 20, ge=1024, description="The largest answer of a read.")
+    read_reply_bytes: int = Field(
+        default=8 << 20,
+        ge=1024,
+        le=15 << 20,
+        description="The largest answer of a read; brokers take no message over 16 MiB.",
+    )
     write_reply_bytes: int = Field(
         default=MAX_WRITE_REPLY_BYTES,
         ge=1024,

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from accounts import AsyncAccounts
-from rpc_client import InternalError, OutcomeUnknown, Unroutable
+from rpc_client import AsyncClient, InternalError, InvalidRequest, OutcomeUnknown, Unroutable
 from tests.acceptance.broker import Peer, connected_peer, dead_letter
-from tests.faults.given import Place, ledger, place, until, until_said
+from tests.faults.given import Place, client_settings, ledger, place, until, until_said
 from tests.own_servers import OwnServer
 
 
@@ -99,3 +99,15 @@ async def test_a_full_queue_is_named_at_the_deadline_and_the_refused_run_when_th
 
     await asyncio.gather(*waiting)
     assert await ledger(sql) == (640, 640)
+
+
+@pytest.mark.heavy
+async def test_frames_are_no_larger_than_the_broker_takes(own_rabbitmq: OwnServer, own_there: Place):
+    await own_rabbitmq.control("eval", "application:set_env(rabbit, frame_max, 8192).")
+    try:
+        async with AsyncClient(client_settings(own_there.settings, own_rabbitmq.url)) as client:
+            with pytest.raises(InvalidRequest, match="account_id"):
+                await client.call_by_name("accounts.get_account", "read", {"account_id": "x" * 100_000})
+            assert client._transport._link.socket.frame_max == 8192
+    finally:
+        await own_rabbitmq.control("eval", "application:set_env(rabbit, frame_max, 131072).")

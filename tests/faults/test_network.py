@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from accounts import AsyncAccounts
-from rpc_client import AsyncClient, InvalidRequest
+from rpc_client import AsyncClient, InvalidRequest, OutcomeUnknown
 from rpc_client.frames import BUFFER_BYTES
 from tests.acceptance.test_messages import PUBLISH, methods
 from tests.faults.given import PATIENCE_S, Place, client_settings, ledger, place, until, until_said
@@ -128,6 +128,21 @@ async def test_behind_a_peer_that_does_not_read_calls_wait_and_the_socket_does_n
 
         assert {type(answer) for answer in await answers} == {InvalidRequest}
     assert grown < BUFFER_BYTES + 1_000_000
+
+
+async def test_behind_a_peer_that_does_not_read_nothing_is_kept_of_calls_whose_time_is_up(there: Place):
+    async with through_a_proxy(there) as (proxy, client):
+        proxy.hold(answers=False)
+        hurried, outbox = client.with_options(timeout_s=0.5), client._transport._outbox
+        calls = [hurried.call_by_name("accounts.get_account", "read", {"account_id": "x" * 900_000}) for _ in range(20)]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        kept = len(outbox._messages)
+        with pytest.raises(OutcomeUnknown):
+            await hurried.call_by_name("accounts.get_account", "read", {"account_id": "a-1"})
+
+        assert {type(answer) for answer in answers} == {OutcomeUnknown}
+        assert (kept > 1, len(outbox._messages)) == (True, 1)
+        proxy.release()
 
 
 async def test_what_is_no_frame_ends_one_connection_and_no_call(there: Place, sql):

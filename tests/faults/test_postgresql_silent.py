@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +17,7 @@ from rpc_client.errors import DeadlineExceeded, RPCError, Unavailable
 from tests.faults.patient import AsyncPatient
 from tests.faults.serving import BACKENDS, POOL, Callers, deposited, every_place_is_free, locked, serving, until
 from tests.proxy import proxied
+from worker.connections import transaction_of
 
 HASTY = {"pool_size": POOL, "acquire_s": 0.5}
 
@@ -165,6 +167,20 @@ async def test_who_had_no_time_to_wait_or_waits_for_slow_methods_alone_tells_not
             await held.enter_async_context(worker.database.connection(0.01))
 
         assert watch.told == []
+
+
+async def test_a_call_whose_own_time_runs_out_in_its_transaction_tells_of_no_loss(own_url, base_settings):
+    async with serving(own_url, base_settings, **HASTY) as worker:
+        watch = worker.database.observer = Watch()
+        with pytest.raises(TimeoutError):
+            async with (
+                worker.database.connection(5) as connection,
+                transaction_of(connection, time.time() + 5),
+                asyncio.timeout(0.1),
+            ):
+                await connection.execute("select pg_sleep(5)")
+
+        assert watch.told == [(TimeoutError, False)]
 
 
 async def test_a_connection_that_expires_at_work_is_done_with_afterwards(on_own):

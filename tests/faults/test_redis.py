@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 
 from accounts import AsyncAccounts
 from accounts.services import family as accounts_family
+from rpc_client.events import listen, subscribe
 from tests.own_servers import OwnServer
 from tests.proxy import proxied
 from tests.record import ACCOUNTS, assert_exact, complete
@@ -129,6 +130,30 @@ async def test_redis_flushall_rebuild_and_six_other_ways_to_lose_redis_fail_no_c
         await complete(place.settings, sql, timeout_s=60)
 
         assert await assert_exact(place.settings, sql) == len(ACCOUNTS) + CALLS * (seed + 1)
+
+
+async def test_a_subscriber_that_waits_while_its_redis_is_demoted_reads_on(place: Place, own_redis, sql):
+    await complete(place.settings, sql)
+    async with subscribe("accounts/*", place.settings) as events:
+        reading = asyncio.ensure_future(anext(events))
+        async with asyncio.timeout(30):
+            while not (await place.redis.info("clients"))["blocked_clients"]:
+                await asyncio.sleep(0.02)
+        async with demoted(own_redis, place.redis):
+            await asyncio.sleep(0.2)  # it is told at once that it waits in vain
+        await place.work(1, seed=1)
+
+        assert (await asyncio.wait_for(reading, 30)).type == "Deposited"
+
+
+async def test_a_listener_whose_subscription_is_not_confirmed_is_told_so(settings: WorkerSettings, monkeypatch):
+    monkeypatch.setattr("rpc_client.events.CONFIRM_S", 0.2)
+    async with proxied(settings.redis_url.get_secret_value()) as (proxy, url):
+        proxy.swallow(b"PSUBSCRIBE")
+
+        with pytest.raises(redis.TimeoutError, match="has not confirmed the subscription"):
+            async with listen(settings=settings.model_copy(update={"redis_url": SecretStr(url)})):
+                pass
 
 
 @pytest.mark.heavy
