@@ -54,6 +54,10 @@ class Attempts:
         if calls:
             await self._try("rowcall.end_runs", _named(calls))
 
+    async def resume(self, calls: Sequence[Call]) -> None:
+        """Their run goes on, after it was noted to have ended."""
+        await self._try("rowcall.begin_runs", {**_named(calls), "most": MAX_ATTEMPTS})
+
     async def _run(self, name: str, values: Mapping[str, object], timeout_s: float) -> list[Row]:
         statement = self._statements[name]
         return await self._database.fetch(statement.sql, [statement.bind(values)], timeout_s=timeout_s)

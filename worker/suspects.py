@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,6 +23,7 @@ from rpc_client.turns import PATIENCE_S, Turns
 from worker.attempts import MAX_ATTEMPTS, Attempts, Key, key_of
 from worker.calls import Answer, Call, Outcome, Result
 from worker.errors import CopyRunsError
+from worker.here import Here
 from worker.quiet import Quiet
 from worker.receipts import LOOKUP_S
 
@@ -49,7 +49,7 @@ class Suspects:
         self._attempts = Attempts(database, statements)
         self._turns, self._slow_turns = Turns(), Turns(SLOW_PATIENCE_S)
         self._quiet = quiet
-        self._here = Here()
+        self._here = Here(self._attempts)
 
     async def not_run(self, reads: Sequence[Call]) -> None:
         """Answer reads that came again."""
@@ -121,26 +121,6 @@ class Suspects:
         return Counted(answer, self._attempts, self._turns, self._slow_turns, self._quiet, self._here, losses)
 
 
-class Here:
-    """What is noted and runs in this worker. A copy waits: both would be lost by one death, and count as two."""
-
-    def __init__(self) -> None:
-        self._running = Counter[Key]()
-
-    def __contains__(self, call: Call) -> bool:
-        return self._running[key_of(call)] > 0
-
-    @contextlib.contextmanager
-    def run(self, calls: Sequence[Call]) -> Iterator[None]:
-        """They run for as long as this lasts."""
-        keys = Counter(map(key_of, calls))
-        self._running += keys
-        try:
-            yield
-        finally:
-            self._running -= keys
-
-
 async def _finished(run: Awaitable[None], tried: asyncio.Event) -> None:
     await run
     tried.set()  # it may not have come to be tried
@@ -188,7 +168,7 @@ class Counted:
         with self.here.run([call]):
             if self._shall_be_alone(self.losses):
                 self.alone_left -= 1
-                async with self.quiet.alone():
+                async with self.quiet.alone(), self.here.deciding(call):
                     return await self._run_noted(call, database, alone=True)
             await self.quiet.begin()
             try:

@@ -60,9 +60,15 @@ def a_call(local: LocalWorker, settings: WorkerSettings, message_id: str) -> Cal
     return replace(call, id="00000000-0000-4000-8000-000000000001")
 
 
-async def note(sql: asyncpg.Connection, request_id: UUID, times: int) -> None:
-    """That so many workers died of this deposit of 5."""
-    hashed = hash_arguments("accounts.deposit", b'{"account_id":"a-1","amount":5}')
+async def note(
+    sql: asyncpg.Connection,
+    request_id: UUID,
+    times: int,
+    method: str = "accounts.deposit",
+    arguments: bytes = b'{"account_id":"a-1","amount":5}',
+) -> None:
+    """That so many workers died of this call, a deposit of 5."""
+    hashed = hash_arguments(method, arguments)
     await sql.execute(
         "insert into rowcall.attempts (id, caller, args_hash, count, run) values ($1, $2, $3, $4, $5)",
         request_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from structlog.testing import capture_logs
@@ -105,6 +105,34 @@ async def test_a_slow_suspect_keeps_its_turn_for_longer_than_the_others_do(setti
 
     first, second = await sql.fetch("select made_at from chaos.notes order by made_at")
     assert second["made_at"] - first["made_at"] >= timedelta(milliseconds=200)
+
+
+async def test_a_death_beside_one_that_two_workers_were_lost_with_is_held_against_nobody_else(
+    settings, postgres_url, account, sql, monkeypatch
+):
+    monkeypatch.setattr("worker.quiet.QUIET_S", 0.01)
+    running = "select id from rowcall.attempts where running <> '{}'"
+    long, suspected = uuid4(), uuid4()
+    lingering = line(suspected, "chaos.linger", {"mark": "m", "ms": 300})
+    await note(sql, suspected, 1, "chaos.linger", b'{"mark":"m","ms":300}')
+
+    async def runs(*wanted: UUID) -> None:
+        async with asyncio.timeout(10):
+            while {row["id"] for row in await sql.fetch(running)} != set(wanted):
+                await asyncio.sleep(0.01)
+
+    async with local_worker(postgres_url, [accounts_family, chaos_family], settings=settings) as worker:
+        async with sql.transaction():
+            await sql.execute("select from accounts.accounts for update")
+            waiting = asyncio.create_task(again(worker.pipeline, deposit(long)))
+            await runs(long)
+            deciding = asyncio.create_task(
+                worker.pipeline.answer(lingering, by(ME, redelivered=True, message_id="m"), "write.chaos.linger")
+            )
+            await runs(suspected)
+            assert told(await deciding) == [1]
+            await runs(long, suspected)  # a write that succeeded stays noted: its receipt tells
+        assert told(await waiting) == [5]
 
 
 async def test_while_a_call_waits_to_be_tried_again_no_death_counts_against_it(settings, postgres_url, account, sql):
