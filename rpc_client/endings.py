@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -85,8 +85,7 @@ def is_of_an_earlier_attempt(reply: Reply, call: Pending) -> bool:
     error = reply.error or {}
     if error.get("error") not in OF_AN_ATTEMPT:
         return False
-    details = error.get("details")
-    attempt = details.get("attempt") if isinstance(details, Mapping) else None
+    attempt = error.get("attempt")
     if isinstance(attempt, int) and attempt < call.attempt:
         return True
     return call.chosen and error["error"] == DeadlineExceeded.__name__ and call.left_s > 0

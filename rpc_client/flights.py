@@ -24,16 +24,16 @@ class Flights:
 
     def __init__(self) -> None:
         self._flying: dict[int, Flight] = {}
-        self._published = 0
+        self.published = 0
 
     def __iter__(self) -> Iterator[Flight]:
         return iter(list(self._flying.values()))
 
     def begin(self, flight: Flight) -> int:
         """One more message is published: its number."""
-        self._published += 1
-        self._flying[self._published] = flight
-        return self._published
+        self.published += 1
+        self._flying[self.published] = flight
+        return self.published
 
     def taken(self, number: int, *, multiple: bool) -> list[Flight]:
         """Those that the broker has; with `multiple`, all up to this one."""

@@ -7,7 +7,7 @@ has got what it waited for (Python 3.11).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ async def end(*tasks: asyncio.Task[Any]) -> None:
 
 
 @contextmanager
-def heeding() -> Iterator[None]:
+def heeding() -> Generator[None]:
     """Around awaits of a driver: a cancellation that came meanwhile ends the block, also where the driver lost it."""
     task = asyncio.current_task()
     assert task is not None, "there are awaits in this block"

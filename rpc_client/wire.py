@@ -1,7 +1,8 @@
 """What travels: the bytes of calls and replies, and the names of exchanges, queues and channels. Used by both sides.
 
 A call is one line of JSON, ``{"id", "method", "args", "deadline", "attempt"}``; a message is 1..64 such lines of one
-method. A reply is one line, ``{"id", "result"}`` or ``{"id", "error", "message", "details"}``.
+method. A reply is one line, ``{"id", "result"}`` or ``{"id", "error", "message", "details"}``, with ``"attempt"`` where
+it is said of that attempt only.
 """
 
 from __future__ import annotations
@@ -238,9 +239,11 @@ def encode_result(result: str) -> str:
     return f'"result":{result}}}'
 
 
-def encode_error(error: RemoteError) -> str:
-    """The outcome of a call that was answered with this error."""
-    fields = {"error": error.code, "message": error.message, "details": error.details}
+def encode_error(error: RemoteError, attempt: int | None = None) -> str:
+    """The outcome of a call that was answered with this error; what is said of one attempt only says of which."""
+    fields: dict[str, Any] = {"error": error.code, "message": error.message, "details": error.details}
+    if attempt is not None:
+        fields["attempt"] = attempt
     return to_json(fields, inf_nan_mode="strings", serialize_unknown=True).decode()[1:]
 
 

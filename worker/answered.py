@@ -71,13 +71,12 @@ class Teller:
         if isinstance(result, RemoteError):
             if isinstance(result, DeadlineExceeded):
                 result.details[NOW] = int(self._clock.now() * 1000)
-            if isinstance(result, DeadlineExceeded | Unavailable | InternalError):
-                result.details.update(_attempt_of(slot))
             if isinstance(result, Unavailable) and isinstance(slot, Call) and slot.maybe_repeat:
                 dead.append(self._letter(slot, "exhausted", result))
             if isinstance(result, InternalError) and self._is_write(slot):  # a suspect: no method may raise it
                 dead.append(replace(self._letter(slot, "poison", result), attempts=MAX_ATTEMPTS))
-            return wire.encode_reply(slot.shown_id, wire.encode_error(result))
+            passing = isinstance(result, DeadlineExceeded | Unavailable | InternalError)
+            return wire.encode_reply(slot.shown_id, wire.encode_error(result, _attempt_of(slot) if passing else None))
         where = traceback_text(result, self._secrets(slot))
         log.error("a bug", **self._named(slot), exception=where)
         told = "the call did not run"
@@ -86,8 +85,8 @@ class Teller:
             first = isinstance(slot, Call) and not slot.maybe_repeat
             told = f"{told} and" if first else "whether the call ran before is not known; it"
             told += " is kept for replay under this id"
-        error = InternalError(f"a bug on the worker's side; {told}", _attempt_of(slot))
-        return wire.encode_reply(slot.shown_id, wire.encode_error(error))
+        error = InternalError(f"a bug on the worker's side; {told}")
+        return wire.encode_reply(slot.shown_id, wire.encode_error(error, _attempt_of(slot)))
 
     def _is_write(self, slot: Call | Refused) -> bool:
         answer = self._served.answers.get(slot.method)
@@ -136,9 +135,9 @@ def refused(body: bytes, origin: Origin, error: RemoteError) -> Answered:
     return Answered([wire.encode_reply(wire.only_id(body), wire.encode_error(error))], untold)
 
 
-def _attempt_of(slot: Call | Refused) -> dict[str, int]:
-    """What is said of one attempt says of which: its sender may have sent another since, which may run."""
-    return {"attempt": slot.attempt} if isinstance(slot, Call) else {}
+def _attempt_of(slot: Call | Refused) -> int | None:
+    """Of which attempt something is said: its sender may have sent another since, which may run."""
+    return slot.attempt if isinstance(slot, Call) else None
 
 
 def _word(result: Result | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from itertools import groupby
 
 from worker.attempts import Attempts, key_of
@@ -23,7 +23,7 @@ class Here:
         return any(key_of(each) == key_of(call) for each in self._running)
 
     @contextlib.contextmanager
-    def run(self, calls: Sequence[Call]) -> Iterator[None]:
+    def run(self, calls: Sequence[Call]) -> Generator[None]:
         """They run for as long as this lasts."""
         self._running += calls
         try:

@@ -24,7 +24,7 @@ async def main(calls: int, account: str) -> None:
                 said["done"].append(None)
             except RPCError as error:
                 said[type(error).__name__].append({"id": error.request_id, "message": str(error)})
-        said["messages"] = client._transport._published
+        said["messages"] = client._transport._flights.published
     sys.stdout.buffer.write(orjson.dumps(said))
 
 

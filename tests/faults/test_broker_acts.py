@@ -89,9 +89,9 @@ async def test_a_full_queue_is_named_at_the_deadline_and_the_refused_run_when_th
     await own_rabbitmq.control("set_policy", prefix, f"^{prefix}[.]write$", '{"max-length": 1}', "--apply-to", "queues")
     await own_there.worker.stop()
     transport = own_there.client._transport
-    before = transport._published
+    before = transport._flights.published
     waiting = [asyncio.ensure_future(own_there.accounts.deposit("a-1", 1)) for _ in range(640)]
-    await until(lambda: transport._published >= before + 10 and len(transport._flying) == 0)
+    await until(lambda: transport._flights.published >= before + 10 and not list(transport._flights))
 
     with pytest.raises(OutcomeUnknown, match=r"refused it \d+ times and kept nothing of it.*is full"):
         await AsyncAccounts(own_there.client.with_options(timeout_s=2)).withdraw("a-1", 1)

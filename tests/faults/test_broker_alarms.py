@@ -53,9 +53,9 @@ async def test_when_an_alarm_ends_whatever_still_waits_is_sent_again_as_another_
     accounts = AsyncAccounts(there.client)
     async with connected_peer(there.settings) as peer:
         queue = await peer.channel.get_queue(f"{there.settings.prefix}.write")
-        before = there.client._transport._published
+        before = there.client._transport._flights.published
         calls = [asyncio.ensure_future(accounts.deposit("a-1", 1))]
-        await until(lambda: there.client._transport._published > before)
+        await until(lambda: there.client._transport._flights.published > before)
         async with own_rabbitmq.memory_alarm():
             calls.append(asyncio.ensure_future(accounts.deposit("a-1", 2)))
             await until(lambda: there.client._transport._link.socket.blocked)
@@ -78,10 +78,10 @@ async def test_in_an_alarm_workers_go_on_taking_and_acknowledging_what_lies_ther
     own_rabbitmq: OwnServer, there: Place, sql, short_of
 ):
     alarm = own_rabbitmq.memory_alarm if short_of == "memory" else partial(disk_alarm, own_rabbitmq)
-    before = there.client._transport._published
+    before = there.client._transport._flights.published
     there.worker.process.send_signal(signal.SIGSTOP)
     calls = [asyncio.ensure_future(there.accounts.deposit("a-1", 1)) for _ in range(3)]
-    await until(lambda: there.client._transport._published > before)
+    await until(lambda: there.client._transport._flights.published > before)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(there.worker.process.send_signal, signal.SIGCONT)
         await stack.enter_async_context(alarm())

@@ -201,6 +201,7 @@ EXCEPTIONS = {
     Wait("worker/replies.py::_probe", "channel.close"): SET_UP,
     Wait("worker/replies.py::_probe", "open_channel"): SET_UP,
     Wait("worker/replies.py::_publish_dead", "self._dead.basic_publish"): CALLER,
+    Wait("worker/replies.py::send", "asyncio.gather"): DEADLINE,
     Wait("worker/replies.py::send", "taken"): DEADLINE,
     Wait("worker/suspects.py::_finished", "run"): WORK,
     Wait("worker/suspects.py::asked_again", "asyncio.gather"): WORK,

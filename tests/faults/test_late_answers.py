@@ -70,7 +70,7 @@ async def test_what_is_said_of_an_earlier_attempt_does_not_end_the_next(queue, c
         again = tasks.create_task(bound.deposit("a-1", 5))
         message = await take(writes)
         sent = orjson.loads(message.body)
-        of_the_first = encode_error(error("the call did not run", {"attempt": 1}))
+        of_the_first = encode_error(error("the call did not run"), attempt=1)
         for outcome in (of_the_first, '"result":5}'):
             reply = aio_pika.Message(encode_reply(sent["id"], outcome))
             await channel.default_exchange.publish(reply, message.reply_to)

@@ -18,7 +18,7 @@ async def main() -> None:
             for request_id in ids
         ]
         transport = client._transport
-        while not transport._published or transport._flying:
+        while not transport._flights.published or list(transport._flights):
             await asyncio.sleep(0.01)
         for request_id in ids:
             sys.stdout.write(f"{request_id}\n")
