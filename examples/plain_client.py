@@ -10,12 +10,15 @@ import json
 import os
 import sys
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import aio_pika
 
 URL = os.environ.get("ROWCALL_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/")
 PREFIX = os.environ.get("ROWCALL_PREFIX", "rowcall")
+USER = urlsplit(URL).username
+"""Whose call it is. The broker checks it, and Rowcall tells callers apart by it."""
 WAIT_S = 10
 
 
@@ -26,7 +29,9 @@ async def call(routing_key: str, args: dict[str, Any]) -> Any:
         replies = await channel.declare_queue(f"{PREFIX}.replies.{uuid4()}", exclusive=True)
         requests = await channel.get_exchange(f"{PREFIX}.requests")
         body = json.dumps({"method": routing_key.partition(".")[2], "args": args}).encode()
-        message = aio_pika.Message(body, reply_to=replies.name, correlation_id=str(uuid4()), expiration=WAIT_S)
+        message = aio_pika.Message(
+            body, reply_to=replies.name, correlation_id=str(uuid4()), expiration=WAIT_S, user_id=USER
+        )
         await requests.publish(message, routing_key)
         async with replies.iterator(no_ack=True) as incoming:
             reply = await anext(incoming)

@@ -79,13 +79,9 @@ def forbidden(call: Pending, words: str, *, refused: bool) -> AuthorizationError
 def is_of_an_earlier_attempt(reply: Reply, call: Pending) -> bool:
     """Whether an error is said of an attempt after which another was sent, which may run.
 
-    So is that a call came too late, where it has time left: of an attempt that its caller gave up. Where it is the
-    worker's clock that is wrong, he learns at his deadline that the outcome is unknown.
+    It may be of a call that its caller gave up and repeats under its id: that one had another deadline.
     """
     error = reply.error or {}
-    if error.get("error") not in OF_AN_ATTEMPT:
+    if error.get("error") not in OF_AN_ATTEMPT or "deadline" not in error:
         return False
-    attempt = error.get("attempt")
-    if isinstance(attempt, int) and attempt < call.attempt:
-        return True
-    return call.chosen and error["error"] == DeadlineExceeded.__name__ and call.left_s > 0
+    return (error.get("attempt"), error["deadline"]) != (call.attempt, call.deadline_ms)

@@ -21,8 +21,8 @@ RPCError
     └── UnknownRemoteError    one that this client does not know: only a newer one can tell
 
 On the wire an error is ``{"id", "error", "message", "details"}``; ``error`` is the class name, which never changes.
-DeadlineExceeded, Unavailable and InternalError are said of one attempt, and there is ``"attempt"`` beside: whoever has
-sent another since under the same id has not heard its end.
+DeadlineExceeded, Unavailable and InternalError are said of one attempt, and its ``"attempt"`` and ``"deadline"`` stand
+beside, as they were sent: whoever has sent another since under the same id has not heard its end.
 A family may declare errors of its own by subclassing ``RemoteError`` in its contract.
 """
 

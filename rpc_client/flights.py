@@ -54,3 +54,8 @@ class Flights:
         for call in flight.calls if flight is not None else []:
             call.returned += 1
         return flight
+
+    def stranded(self) -> None:
+        """There is no exchange: the last one was not taken. Which was the first of which that is true, nobody says."""
+        if self._flying:
+            self.returned(max(self._flying))

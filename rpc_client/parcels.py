@@ -36,6 +36,8 @@ class Pending:
     issued_at: float = field(default_factory=time.monotonic)
     ahead_s: float = 0.0
     """How far ahead of ours the clock was taken to be by which its deadline travelled last."""
+    deadline_ms: int = 0
+    """As it travelled last: with the attempt it tells this publish from all others under its id."""
     reply: asyncio.Future[wire.Reply] = field(init=False)
     """Made by whatever carries it: the call itself may be made in another thread."""
 
@@ -62,8 +64,8 @@ class Pending:
     def line(self, ahead_s: float = 0.0) -> bytes:
         """Itself as it travels now: its deadline by the clock that is set everywhere, so far ahead of ours."""
         self.ahead_s = ahead_s
-        deadline_ms = int((time.time() + ahead_s + self.left_s) * 1000)
-        return wire.encode_call(self.id, self.method, self.arguments, deadline_ms, self.attempt)
+        self.deadline_ms = int((time.time() + ahead_s + self.left_s) * 1000)
+        return wire.encode_call(self.id, self.method, self.arguments, self.deadline_ms, self.attempt)
 
 
 async def joined(first: Pending, call: Pending) -> wire.Reply | None:

@@ -26,31 +26,25 @@ class Recent:
     """Which calls the ids belong to that their callers chose. Of arguments, which may be large, it keeps a digest."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[float, str, bytes, int]] = {}
-        """By id, in the order of their ends: until when, the method, the digest, the attempts."""
+        self._known: dict[str, tuple[float, str, bytes]] = {}
+        """By id, in the order of their ends: until when, the method, the digest."""
 
     def add(self, call: Pending) -> None:
         """Remember whose this id is, unless the call surely did not run: that left the id free."""
         if not call.chosen or _left_free(call):
             return
         self._known.pop(call.id, None)
-        self._known[call.id] = call.expires_at + AFTER_S, call.method, _digest(call), call.attempt
+        self._known[call.id] = call.expires_at + AFTER_S, call.method, _digest(call)
         if len(self._known) > MOST:
             del self._known[next(iter(self._known))]
 
     def check(self, call: Pending) -> None:
-        """IdempotencyKeyReused when a different call was made under this one's id a short time ago.
-
-        The same call goes on counting its attempts: an error that is said of an earlier one may still come.
-        """
+        """IdempotencyKeyReused when a different call was made under this one's id a short time ago."""
         if not call.chosen or (known := self._known.get(call.id)) is None:
             return
-        until, method, digest, attempt = known
-        if until <= time.monotonic():
-            return
-        if (method, digest) != (call.method, _digest(call)):
+        until, method, digest = known
+        if until > time.monotonic() and (method, digest) != (call.method, _digest(call)):
             raise reused(call, method)
-        call.attempt = attempt
 
 
 def _left_free(call: Pending) -> bool:

@@ -234,7 +234,8 @@ def _passes(error: RedisError) -> bool:
     """Whether Redis, or who is the master of it, will be there again. A fail-over ends what it is waited for with."""
     if not isinstance(error, ResponseError):
         return True
-    return isinstance(error, MasterDownError | ReadOnlyError) or str(error).startswith(("UNBLOCKED", "BUSY"))
+    words = str(error)  # in a pipeline there are others before
+    return isinstance(error, MasterDownError | ReadOnlyError) or "UNBLOCKED " in words or "BUSY Redis" in words
 
 
 def _read_cursor(text: str) -> tuple[str, Place]:

@@ -192,6 +192,7 @@ class Transport:
         why = None if closed.cancelled() else closed.exception()
         if isinstance(why, aiormq.exceptions.ChannelNotFoundEntity):
             self._exchange_seen = False
+            self._flights.stranded()
         elif isinstance(why, aiormq.exceptions.ChannelAccessRefused):
             forbid(self._flights, str(why))  # the others go again with the next connection
         if not self._closed and self._link.up.is_set():

@@ -1,8 +1,8 @@
 """What travels: the bytes of calls and replies, and the names of exchanges, queues and channels. Used by both sides.
 
 A call is one line of JSON, ``{"id", "method", "args", "deadline", "attempt"}``; a message is 1..64 such lines of one
-method. A reply is one line, ``{"id", "result"}`` or ``{"id", "error", "message", "details"}``, with ``"attempt"`` where
-it is said of that attempt only.
+method. A reply is one line, ``{"id", "result"}`` or ``{"id", "error", "message", "details"}``, with ``"attempt"`` and
+``"deadline"`` as they were sent where the error is said of this attempt only.
 """
 
 from __future__ import annotations
@@ -239,11 +239,14 @@ def encode_result(result: str) -> str:
     return f'"result":{result}}}'
 
 
-def encode_error(error: RemoteError, attempt: int | None = None) -> str:
-    """The outcome of a call that was answered with this error; what is said of one attempt only says of which."""
+def encode_error(error: RemoteError, of: tuple[int, int] | None = None) -> str:
+    """The outcome of a call that was answered with this error. What is said of one attempt says `of` which.
+
+    That is its number, and its deadline as it was sent: a caller may have given up the call and repeat it.
+    """
     fields: dict[str, Any] = {"error": error.code, "message": error.message, "details": error.details}
-    if attempt is not None:
-        fields["attempt"] = attempt
+    if of is not None:
+        fields["attempt"], fields["deadline"] = of
     return to_json(fields, inf_nan_mode="strings", serialize_unknown=True).decode()[1:]
 
 

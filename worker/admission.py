@@ -153,6 +153,7 @@ class Admission:
             awaited=origin.reply_to is not None,
             ahead_s=ahead_s,
             attempt=read.attempt,
+            deadline_ms=read.deadline_ms,
             # What every worker answers itself takes none down.
             suspect=origin.redelivered and answer.method.owner is not Rowcall,
             message_id=origin.message_id or f"{origin.reply_to} {origin.correlation_id}",

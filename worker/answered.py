@@ -135,9 +135,9 @@ def refused(body: bytes, origin: Origin, error: RemoteError) -> Answered:
     return Answered([wire.encode_reply(wire.only_id(body), wire.encode_error(error))], untold)
 
 
-def _attempt_of(slot: Call | Refused) -> int | None:
+def _attempt_of(slot: Call | Refused) -> tuple[int, int] | None:
     """Of which attempt something is said: its sender may have sent another since, which may run."""
-    return slot.attempt if isinstance(slot, Call) else None
+    return (slot.attempt, slot.deadline_ms) if isinstance(slot, Call) and slot.deadline_ms is not None else None
 
 
 def _word(result: Result | None) -> str:

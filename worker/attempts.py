@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ class Attempts:
     def __init__(self, database: Database, statements: Mapping[str, Statement]) -> None:
         self._database = database
         self._statements = statements
+        self._in_order = asyncio.Lock()
 
     async def lost(self, calls: Sequence[Call], *, timeout_s: float) -> dict[Key, int]:
         """Note that their message was lost with a worker: how many were with each. Noted again, it counts once."""
@@ -52,11 +54,13 @@ class Attempts:
     async def end(self, calls: Sequence[Call]) -> None:
         """Their run has ended, and their worker lives."""
         if calls:
-            await self._try("rowcall.end_runs", _named(calls))
+            async with self._in_order:
+                await self._try("rowcall.end_runs", _named(calls))
 
     async def resume(self, calls: Sequence[Call]) -> None:
-        """Their run goes on, after it was noted to have ended."""
-        await self._try("rowcall.begin_runs", {**_named(calls), "most": MAX_ATTEMPTS})
+        """Their run goes on, after it was noted to have ended. Never noted after an end that comes later."""
+        async with self._in_order:
+            await self._try("rowcall.begin_runs", {**_named(calls), "most": MAX_ATTEMPTS})
 
     async def _run(self, name: str, values: Mapping[str, object], timeout_s: float) -> list[Row]:
         statement = self._statements[name]

@@ -82,6 +82,8 @@ class Call:
     """How far ahead of ours the database's clock is."""
     attempt: int = 1
     """Which attempt of its sender's it is."""
+    deadline_ms: int | None = None
+    """Its deadline as it was sent, by whatever clock that was."""
     suspect: bool = False
     """Whether its message was delivered before: whoever had it then may have died of it."""
     message_id: str = ""

@@ -1,13 +1,16 @@
-"""``Here``: which noted calls run in this worker, and which of them its death would count for."""
+"""``Here``: which noted calls run in this worker, and for which of them its death would count."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
-from itertools import groupby
+from collections.abc import AsyncGenerator, Generator, Sequence
+from typing import TYPE_CHECKING
 
-from worker.attempts import Attempts, key_of
-from worker.calls import Call
+from worker.attempts import key_of
+
+if TYPE_CHECKING:
+    from worker.attempts import Attempts
+    from worker.calls import Call
 
 
 class Here:
@@ -15,21 +18,32 @@ class Here:
 
     def __init__(self, attempts: Attempts) -> None:
         self._attempts = attempts
-        self._running: list[Call] = []
-        self._decided: list[Call] = []
-        """Those whose last chance this is."""
+        self._begun: list[Call] = []
+        self._noted: list[Call] = []
+        self._excused: list[Call] = []
+        """Noted to have ended, for as long as others decide, though they run."""
+        self._deciding: list[Call] = []
 
     def __contains__(self, call: Call) -> bool:
-        return any(key_of(each) == key_of(call) for each in self._running)
+        return any(key_of(each) == key_of(call) for each in self._begun)
 
     @contextlib.contextmanager
     def run(self, calls: Sequence[Call]) -> Generator[None]:
-        """They run for as long as this lasts."""
-        self._running += calls
+        """They are here for as long as this lasts."""
+        self._begun += calls
         try:
             yield
         finally:
-            self._running = _without(self._running, calls)
+            self._begun = _without(self._begun, calls)
+
+    @contextlib.contextmanager
+    def noted(self, calls: Sequence[Call]) -> Generator[None]:
+        """It is noted that they run, for as long as this lasts; then, if need be, it is noted that they have ended."""
+        self._noted += calls
+        try:
+            yield
+        finally:
+            self._noted, self._excused = _without(self._noted, calls), _without(self._excused, calls)
 
     @contextlib.asynccontextmanager
     async def deciding(self, call: Call) -> AsyncGenerator[None]:
@@ -37,24 +51,31 @@ class Here:
 
         They were lost less often, and may be long ones: neither would end before it begins, nor can it wait for them.
         """
-        self._decided.append(call)
-        beside = _without(self._running, self._decided)
-        await self._note(beside, self._attempts.end)
+        self._deciding.append(call)
+        await self._excuse()
         try:
             yield
         finally:
-            self._decided = _without(self._decided, [call])
-            await self._note([each for each in beside if _is_in(each, self._running)], self._attempts.resume)
+            self._deciding = _without(self._deciding, [call])
+            await self._resume()
 
-    async def _note(self, calls: Sequence[Call], how: Callable[[Sequence[Call]], Awaitable[None]]) -> None:
-        """Note this, message by message."""
-        for _, companions in groupby(calls, lambda call: call.message_id):
-            await how(list(companions))
+    async def _excuse(self) -> None:
+        while companions := _of_one_message(_without(self._noted, self._deciding)):
+            self._noted = _without(self._noted, companions)
+            self._excused += companions
+            await self._attempts.end(companions)
+
+    async def _resume(self) -> None:
+        while not self._deciding and (companions := _of_one_message(self._excused)):
+            self._excused = _without(self._excused, companions)
+            self._noted += companions
+            await self._attempts.resume(companions)
 
 
-def _is_in(call: Call, calls: Sequence[Call]) -> bool:
-    return any(each is call for each in calls)
+def _of_one_message(calls: Sequence[Call]) -> list[Call]:
+    """Those of the first's."""
+    return [call for call in calls if (call.message_id, call.caller) == (calls[0].message_id, calls[0].caller)]
 
 
 def _without(calls: Sequence[Call], gone: Sequence[Call]) -> list[Call]:
-    return [call for call in calls if not _is_in(call, gone)]
+    return [call for call in calls if not any(call is each for each in gone)]

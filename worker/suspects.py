@@ -81,7 +81,8 @@ class Suspects:
         with self._here.run(together):
             await self._attempts.end(alone)  # until its turn has come
             try:
-                await asyncio.gather(self._one_by_one(alone, run, losses), self._together(together, run))
+                with self._here.noted(together):
+                    await asyncio.gather(self._one_by_one(alone, run, losses), self._together(together, run))
             finally:
                 await self._attempts.end([call for call in together if not isinstance(call.result, Outcome)])
 
@@ -193,7 +194,8 @@ class Counted:
             raise CopyRunsError("workers were lost with copies of it, or may just be: next time it runs alone")
         log.info(BEGINS, method=call.method, id=call.shown_id, losses=losses, copies=copies)
         try:
-            results = await self.answer.run([call], database)
+            with self.here.noted([call]):
+                results = await self.answer.run([call], database)
         except BaseException:
             # Whatever is in its way is no worker's death: while it waits to be tried again, it is not to blame for one.
             # Nor is it when its worker is asked to end, and has no more patience.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import aio_pika
 import orjson
@@ -16,7 +16,6 @@ from rpc_client import (
     IdempotencyKeyReused,
     InternalError,
     InvalidRequest,
-    OutcomeUnknown,
     Unavailable,
 )
 from rpc_client.wire import Names, encode_error, encode_reply
@@ -35,48 +34,42 @@ async def queue(settings):
     await topology.delete(settings)
 
 
-async def test_that_an_earlier_attempt_came_too_late_is_not_said_of_a_later_one(queue, client: AsyncClient):
-    channel, writes = queue
-
-    async def attempt(timeout_s: float, id_of: UUID | None = None):
-        hurried = client.with_options(timeout_s=timeout_s, request_id=id_of)
-        return await AsyncAccounts(hurried).deposit("a-1", 5)
-
-    with pytest.raises(OutcomeUnknown) as caught:
-        await attempt(0.5)
-    request_id = UUID(caught.value.request_id)
-
-    async with asyncio.TaskGroup() as tasks:
-        again = tasks.create_task(attempt(30, request_id))
-        message = await take(writes)
-        assert orjson.loads(message.body)["id"] == str(request_id)
-        late = encode_error(DeadlineExceeded("the first attempt expired before it could run"))
-        for outcome in (late, '"result":5}'):
-            reply = aio_pika.Message(encode_reply(str(request_id), outcome))
-            await channel.default_exchange.publish(reply, message.reply_to)
-    assert await again == 5
+def tag(message: aio_pika.abc.AbstractIncomingMessage) -> tuple[int, int]:
+    """By which its sender knows this attempt."""
+    sent = orjson.loads(message.body)
+    return sent["attempt"], sent["deadline"]
 
 
-@pytest.mark.parametrize("error", [Unavailable, InternalError])
-async def test_what_is_said_of_an_earlier_attempt_does_not_end_the_next(queue, client: AsyncClient, error):
+@pytest.mark.parametrize("error", [DeadlineExceeded, Unavailable, InternalError])
+async def test_what_is_said_of_an_attempt_that_was_given_up_does_not_end_the_repeat(queue, client: AsyncClient, error):
     channel, writes = queue
     bound = AsyncAccounts(client.with_options(timeout_s=30, request_id=uuid4()))
     given_up = asyncio.create_task(bound.deposit("a-1", 5))
-    await take(writes)
+    first = await take(writes)
     given_up.cancel()
     await asyncio.wait([given_up])
 
     async with asyncio.TaskGroup() as tasks:
         again = tasks.create_task(bound.deposit("a-1", 5))
         message = await take(writes)
-        sent = orjson.loads(message.body)
-        of_the_first = encode_error(error("the call did not run"), attempt=1)
-        for outcome in (of_the_first, '"result":5}'):
-            reply = aio_pika.Message(encode_reply(sent["id"], outcome))
+        for outcome in (encode_error(error("the call did not run"), tag(first)), '"result":5}'):
+            reply = aio_pika.Message(encode_reply(orjson.loads(message.body)["id"], outcome))
             await channel.default_exchange.publish(reply, message.reply_to)
 
-    assert sent["attempt"] == 2
     assert again.result() == 5
+    assert (tag(first)[0], tag(message)[0]) == (1, 1)
+
+
+async def test_what_is_said_of_the_only_attempt_ends_its_call(queue, client: AsyncClient):
+    channel, writes = queue
+    calling = asyncio.ensure_future(AsyncAccounts(client.with_options(timeout_s=30)).deposit("a-1", 5))
+    message = await take(writes)
+    outcome = encode_error(Unavailable("the call did not run"), tag(message))
+    reply = aio_pika.Message(encode_reply(orjson.loads(message.body)["id"], outcome))
+    await channel.default_exchange.publish(reply, message.reply_to)
+
+    with pytest.raises(Unavailable):
+        await calling
 
 
 async def test_an_answer_that_comes_twice_is_not_that_of_another_call_under_its_id(queue, client: AsyncClient):

@@ -73,7 +73,8 @@ async def check(ready: Pipeline, sql: asyncpg.Connection, body: bytes, key: str 
     assert len(replies) == (len(lines) if 0 < len(lines) <= 64 else 1)
     assert answered.dead == []
     for reply in replies:
-        assert reply.keys() in ({"id", "result"}, {"id", "error", "message", "details"})
+        said = {"id", "error", "message", "details"}
+        assert reply.keys() in ({"id", "result"}, said, said | {"attempt", "deadline"})
         assert reply.get("error", "InvalidRequest") in BUILT_IN.keys() - {"InternalError"}
     if all(reply.get("error") in UNTOUCHED for reply in replies):
         assert await state(sql) == before

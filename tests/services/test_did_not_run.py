@@ -90,7 +90,7 @@ async def test_a_repeat_that_finds_no_free_connection_is_told_that_nobody_knows_
         repeat = await answered(narrow.pipeline, sent)
 
     told = decode_reply(first.replies[0])
-    assert (told["error"], told["attempt"], first.dead) == ("Unavailable", 1, [])
+    assert (told["error"], told["attempt"], told["deadline"] > 0, first.dead) == ("Unavailable", 1, True, [])
     reply = decode_reply(repeat.replies[0])
     assert (reply["error"], "could not be looked up" in reply["message"]) == ("Unavailable", True)
     assert [(letter.reason, letter.body) for letter in repeat.dead] == [("exhausted", sent)]

@@ -50,7 +50,7 @@ async def test_one_messages_replies_leave_in_several_where_they_are_large(replie
 
 
 async def test_replies_to_several_messages_do_not_grow_beyond_one(replies, settings):
-    assert await received(replies, settings, [LARGE] * 2, [LARGE] * 2, [SMALL]) == [[LARGE] * 2, [LARGE] * 2 + [SMALL]]
+    assert await received(replies, settings, [LARGE] * 2, [LARGE] * 2) == [[LARGE] * 2, [LARGE] * 2]
 
 
 async def test_a_reply_that_is_larger_by_itself_travels_alone(replies, settings):

@@ -66,3 +66,12 @@ def test_who_waits_with_the_same_call_goes_on_counting_where_it_has_got_to():
     joined.follow(first)
 
     assert (joined.attempt, joined.may_have_run) == (1, False)
+
+
+def test_of_those_under_way_to_an_exchange_that_is_gone_the_last_was_surely_not_taken():
+    flights = Flights()
+    (_, first), (_, last) = flown(flights), flown(flights)
+
+    flights.stranded()
+
+    assert [call.may_have_run for call in (first, last)] == [True, False]

@@ -1,0 +1,82 @@
+"""For whom a worker's death would count: while one decides, not for those beside it, and afterwards for them again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from worker.here import Here
+
+
+class Notes:
+    """What is written down, in its order."""
+
+    def __init__(self) -> None:
+        self.written: list[tuple[str, list[str]]] = []
+
+    async def end(self, calls: Sequence[Any]) -> None:
+        await asyncio.sleep(0)
+        self.written.append(("end", [call.id for call in calls]))
+
+    async def resume(self, calls: Sequence[Any]) -> None:
+        await asyncio.sleep(0)
+        self.written.append(("resume", [call.id for call in calls]))
+
+
+@pytest.fixture
+def notes() -> Notes:
+    return Notes()
+
+
+@pytest.fixture
+def here(notes: Notes) -> Here:
+    return Here(notes)
+
+
+def a_call(name: str, message: str = "", caller: str = "me") -> Any:
+    return SimpleNamespace(id=name, message_id=message or name, caller=caller, args_hash=b"")
+
+
+async def test_what_runs_beside_one_that_decides_is_excused_message_by_message(here: Here, notes: Notes):
+    x, y, z, stranger = a_call("x"), a_call("y", "m"), a_call("z", "m"), a_call("s", "m", "other")
+    with here.noted([x, y]), here.noted([z, stranger]):
+        async with here.deciding(a_call("d")):
+            before = list(notes.written)
+
+    assert before == [("end", ["x"]), ("end", ["y", "z"]), ("end", ["s"])]
+    assert notes.written[3:] == [("resume", ["x"]), ("resume", ["y", "z"]), ("resume", ["s"])]
+
+
+async def test_what_has_ended_meanwhile_is_not_noted_again_nor_what_begins_then_excused(here: Here, notes: Notes):
+    decides = a_call("d")
+    with here.noted([a_call("x")]):
+        deciding = here.deciding(decides)
+        await deciding.__aenter__()
+    with here.noted([decides]), here.noted([a_call("y")]):
+        await deciding.__aexit__(None, None, None)
+
+    assert notes.written == [("end", ["x"])]
+
+
+async def test_with_two_that_decide_the_others_are_excused_until_both_have(here: Here, notes: Notes):
+    first, second = a_call("first"), a_call("second")
+    with here.noted([a_call("x")]):
+        async with here.deciding(first):
+            with here.noted([first]):
+                async with here.deciding(second):
+                    pass
+                between = list(notes.written)
+
+    assert between == [("end", ["x"])]
+    assert notes.written == [("end", ["x"]), ("resume", ["x"])]
+
+
+async def test_a_copy_is_here_as_long_as_another_runs(here: Here):
+    with here.run([a_call("x", "one message")]):
+        inside = a_call("x", "another") in here
+
+    assert (inside, a_call("x") in here) == (True, False)
