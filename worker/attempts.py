@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_ATTEMPTS = 3
 """A call takes at most so many workers down."""
 
+ACQUITTALS = 2
+"""Who kills only after he has run alone for a while, takes so many more."""
+
 Key = tuple[str, str, bytes]
 """Id, caller and arguments: nobody counts against somebody else's call."""
 
@@ -46,16 +49,24 @@ class Attempts:
     async def begin(self, calls: Sequence[Call], *, timeout_s: float) -> dict[Key, tuple[int, int]]:
         """Note that they begin to run: how many workers were lost with each, and how many copies of it are running.
 
-        With ``MAX_ATTEMPTS`` of both together it may not, and nothing is noted of it.
+        With ``MAX_ATTEMPTS`` of both together it may not. A message of an earlier attempt of which nothing is noted may
+        be a copy that runs somewhere, or was lost and has not come again: where workers were lost, it counts as one.
         """
         rows = await self._run("rowcall.begin_runs", {**_named(calls), "most": MAX_ATTEMPTS}, timeout_s)
-        return {_key(row): (row["count"], row["copies"]) for row in rows}
+        sent = {key_of(call): call.attempt for call in calls}
+        unheard_of = {_key(row) for row in rows if row["count"] and sent[_key(row)] - 1 > row["known"]}
+        return {_key(row): (row["count"], row["copies"] + (_key(row) in unheard_of)) for row in rows}
 
     async def end(self, calls: Sequence[Call]) -> None:
         """Their run has ended, and their worker lives."""
         if calls:
             async with self._in_order:
                 await self._try("rowcall.end_runs", _named(calls))
+
+    async def acquit(self, calls: Sequence[Call]) -> None:
+        """They have run alone for a while, and their worker lives. So often only: what kills later is found as well."""
+        async with self._in_order:
+            await self._try("rowcall.acquit_runs", {**_named(calls), "most": ACQUITTALS})
 
     async def resume(self, calls: Sequence[Call]) -> None:
         """Their run goes on, after it was noted to have ended. Never noted after an end that comes later."""

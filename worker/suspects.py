@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,12 +19,13 @@ import structlog
 
 from rpc_client.contract import Method
 from rpc_client.errors import InternalError, Reason, Unavailable
+from rpc_client.tasks import end
 from rpc_client.turns import PATIENCE_S, Turns
 from worker.attempts import MAX_ATTEMPTS, Attempts, Key, key_of
 from worker.calls import Answer, Call, Outcome, Result
 from worker.errors import CopyRunsError
 from worker.here import Here
-from worker.quiet import Quiet
+from worker.quiet import ALONE_S, Quiet
 from worker.receipts import LOOKUP_S
 
 if TYPE_CHECKING:
@@ -185,6 +186,7 @@ class Counted:
         if losses >= MAX_ATTEMPTS:
             raise _condemned(call)
         if losses + copies >= MAX_ATTEMPTS:
+            await self.attempts.end([call])
             if alone:  # it did not run: to look whether it may, it needs no quiet
                 self.alone_left, self.losses = self.alone_left + 1, 0
             raise CopyRunsError("a copy of it is running: it may be done by that, or be what a worker just dies of")
@@ -194,8 +196,9 @@ class Counted:
             raise CopyRunsError("workers were lost with copies of it, or may just be: next time it runs alone")
         log.info(BEGINS, method=call.method, id=call.shown_id, losses=losses, copies=copies)
         try:
-            with self.here.noted([call]):
-                results = await self.answer.run([call], database)
+            async with self._acquitted(call) if alone else contextlib.nullcontext():
+                with self.here.noted([call]):
+                    results = await self.answer.run([call], database)
         except BaseException:
             # Whatever is in its way is no worker's death: while it waits to be tried again, it is not to blame for one.
             # Nor is it when its worker is asked to end, and has no more patience.
@@ -204,6 +207,19 @@ class Counted:
         if self.method.lane == "read":  # no receipt tells a copy of it that it has run
             await self.attempts.end([call])
         return results
+
+    @contextlib.asynccontextmanager
+    async def _acquitted(self, call: Call) -> AsyncGenerator[None]:
+        """Once it has run alone for so long, others are beside it again: they are as likely to kill as it is."""
+        acquitting = asyncio.create_task(self._acquit(call))
+        try:
+            yield
+        finally:
+            await end(acquitting)
+
+    async def _acquit(self, call: Call) -> None:
+        await asyncio.sleep(ALONE_S)
+        await self.attempts.acquit([call])
 
 
 def _condemned(call: Call) -> InternalError:

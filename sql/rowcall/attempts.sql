@@ -33,7 +33,8 @@ returning a.id, a.caller, a.args_hash, a.count;
 
 -- name: begin_runs
 -- Note that calls of one message begin to run, before they do, unless so many workers were lost with a call that it may
--- not: lost for certain, or in doubt because a copy of it is running. How many of each, the present run left out.
+-- not: lost for certain, or in doubt because a copy of it is running. How many of each, the present run left out; and
+-- how many of its other messages something is noted of.
 insert into rowcall.attempts as a (id, caller, args_hash, count, messages, running)
 select distinct
     c.id,
@@ -54,7 +55,14 @@ on conflict (id, caller, args_hash) do update
         at = clock_timestamp()
 returning
     a.id, a.caller, a.args_hash, a.count,
-    cardinality(array_remove(a.running, :message::uuid))::int8 as copies;
+    cardinality(array_remove(a.running, :message::uuid))::int8 as copies,
+    cardinality(
+        array_remove(
+            array_remove(
+                array_remove(a.messages, :message::uuid), '00000000-0000-0000-0000-000000000000'
+            ), 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+        )
+    )::int8 as known;
 
 -- name: end_runs
 -- Their run has ended, and its worker lives.
@@ -73,6 +81,18 @@ update rowcall.attempts as a
 set running = array_remove(a.running, :message::uuid)
 from ended as e
 where a.id = e.id and a.caller = e.caller and a.args_hash = e.args_hash;
+
+-- name: acquit_runs
+-- They have run alone for a while, and their worker lives: should it be lost later, that does not count. So often only
+-- as the id of ones stands among their messages.
+update rowcall.attempts as a
+set
+    running = array_remove(a.running, :message::uuid),
+    messages = a.messages || 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid
+where
+    (a.id, a.args_hash) in (select * from unnest(:ids::uuid[], :digests::bytea[]))
+    and a.caller = :caller::text
+    and cardinality(array_positions(a.messages, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)) < :most::int8;
 
 -- name: delete_attempts
 -- Forget those of calls that were not delivered again since.

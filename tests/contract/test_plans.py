@@ -202,6 +202,7 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "rowcall.note_losses": {**MANY_ATTEMPTS, "each": True},
     "rowcall.begin_runs": {**MANY_ATTEMPTS, "most": 3},
     "rowcall.end_runs": MANY_ATTEMPTS,
+    "rowcall.acquit_runs": {**MANY_ATTEMPTS, "most": 2},
     "rowcall.delete_attempts": {"before": "2026-01-01 00:10Z"},
     "rowcall.store_receipt": {"outcome": "", "events": None},
     "rowcall.fence_receipt": {"outcome": "", "letters": "own"},

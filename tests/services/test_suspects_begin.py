@@ -15,7 +15,7 @@ from rpc_client import turns
 from tests.chaos.family import family as chaos_family
 from tests.services.asking import ME, by, line
 from tests.services.suspects_given import a_call, again, anew, attempts, deposit, note, told
-from worker.attempts import Attempts
+from worker.attempts import Attempts, key_of
 from worker.testing import local_worker
 
 
@@ -133,6 +133,49 @@ async def test_a_death_beside_one_that_two_workers_were_lost_with_is_held_agains
             assert told(await deciding) == [1]
             await runs(long, suspected)  # a write that succeeded stays noted: its receipt tells
         assert told(await waiting) == [5]
+
+
+async def test_a_call_that_has_run_alone_for_a_while_is_acquitted(pipeline, account, sql, monkeypatch):
+    monkeypatch.setattr("worker.suspects.ALONE_S", 0.05)
+    request_id = uuid4()
+    await note(sql, request_id, 1)
+    async with sql.transaction():
+        await sql.execute("select from accounts.accounts for update")
+        answering = asyncio.create_task(again(pipeline, deposit(request_id)))
+        for runs in (True, False):
+            async with asyncio.timeout(10):
+                while await sql.fetchval("select running <> '{}' from rowcall.attempts") is not runs:
+                    await asyncio.sleep(0.01)
+
+    assert told(await answering) == [5]
+    assert await attempts(sql) == {request_id: 2}
+
+
+async def test_it_is_acquitted_twice_at_most(local, settings, sql):
+    call, noted = a_call(local, settings, "m"), Attempts(local.database, local.served.statements)
+    runs = []
+    for _ in range(3):
+        await noted.begin([call], timeout_s=5)
+        await noted.acquit([call])
+        runs.append(await sql.fetchval("select running <> '{}' from rowcall.attempts"))
+
+    assert runs == [False, False, True]
+    assert (await noted.begin([replace(call, message_id="n", attempt=2)], timeout_s=5))[key_of(call)] == (0, 1)
+
+
+async def test_a_message_that_nobody_has_heard_of_counts_where_workers_were_lost(pipeline, account, sql):
+    request_id = uuid4()
+    await note(sql, request_id, 2)
+    with capture_logs() as said:
+        waiting = asyncio.create_task(anew(pipeline, deposit(request_id, attempt=2), message_id="second"))
+        while not any("a copy of it is running" in entry.get("error", "") for entry in said):
+            await asyncio.sleep(0.01)
+        before = await sql.fetchval("select count(*) from accounts.entries")
+        await pipeline.answer(deposit(request_id), by(ME, message_id="first"), "write.accounts.deposit")
+
+    assert told(await waiting) == [5]
+    assert before == 0
+    assert await sql.fetchval("select count(*) from accounts.entries") == 1
 
 
 async def test_while_a_call_waits_to_be_tried_again_no_death_counts_against_it(settings, postgres_url, account, sql):
