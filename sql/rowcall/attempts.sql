@@ -6,9 +6,9 @@ where id = any(:ids::uuid[]);
 
 -- name: note_losses
 -- Note that a message was lost with the worker that had it; how many were, by now, with each of its calls. It counts
--- if its run had begun. First deliveries are not noted: of the messages that come again without a run the first counts,
--- and the id of zeros says that it did; the others may have been lost with the same worker, or by the broker. Reads
--- have no runs that are noted: each of their messages counts.
+-- if its run had begun, and was not acquitted. First deliveries are not noted: of the messages that come again without
+-- a run the first counts, and the id of zeros says that it did; the others may have been lost with the same worker, or
+-- by the broker. Reads have no runs that are noted: each of their messages counts.
 insert into rowcall.attempts as a (id, caller, args_hash, count, messages)
 select distinct
     c.id,
@@ -21,6 +21,7 @@ order by c.id, c.args_hash
 on conflict (id, caller, args_hash) do update
     set
         count = a.count + case
+            when cardinality(array_positions(a.running, :message::uuid)) > 1 then 0
             when :message::uuid = any(a.running) then 1
             when :message::uuid = any(a.messages) then 0
             when '00000000-0000-0000-0000-000000000000' = any(a.messages) and not :each::boolean then 0
@@ -83,15 +84,16 @@ from ended as e
 where a.id = e.id and a.caller = e.caller and a.args_hash = e.args_hash;
 
 -- name: acquit_runs
--- They have run alone for a while, and their worker lives: should it be lost later, that does not count. So often only
--- as the id of ones stands among their messages.
+-- They have run alone for a while, and their worker lives: should it be lost later, that does not count, but until then
+-- copies wait for them. So their message stands twice among those that run. The id of ones tells how often that was.
 update rowcall.attempts as a
 set
-    running = array_remove(a.running, :message::uuid),
+    running = a.running || :message::uuid,
     messages = a.messages || 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid
 where
     (a.id, a.args_hash) in (select * from unnest(:ids::uuid[], :digests::bytea[]))
     and a.caller = :caller::text
+    and :message::uuid = any(a.running)
     and cardinality(array_positions(a.messages, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)) < :most::int8;
 
 -- name: delete_attempts

@@ -142,25 +142,36 @@ async def test_a_call_that_has_run_alone_for_a_while_is_acquitted(pipeline, acco
     async with sql.transaction():
         await sql.execute("select from accounts.accounts for update")
         answering = asyncio.create_task(again(pipeline, deposit(request_id)))
-        for runs in (True, False):
-            async with asyncio.timeout(10):
-                while await sql.fetchval("select running <> '{}' from rowcall.attempts") is not runs:
-                    await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while await sql.fetchval("select cardinality(running) from rowcall.attempts") != 2:
+                await asyncio.sleep(0.01)
 
     assert told(await answering) == [5]
     assert await attempts(sql) == {request_id: 2}
 
 
-async def test_it_is_acquitted_twice_at_most(local, settings, sql):
+async def test_a_loss_after_it_was_acquitted_does_not_count_twice_and_copies_wait_all_the_same(local, settings, sql):
     call, noted = a_call(local, settings, "m"), Attempts(local.database, local.served.statements)
-    runs = []
+    copy, counts = replace(call, message_id="copy"), []
     for _ in range(3):
         await noted.begin([call], timeout_s=5)
         await noted.acquit([call])
-        runs.append(await sql.fetchval("select running <> '{}' from rowcall.attempts"))
+        running = await sql.fetchval("select cardinality(running) from rowcall.attempts")
+        (losses,) = (await noted.lost([call], timeout_s=5)).values()
+        counts.append((running, losses))
+    await noted.begin([call], timeout_s=5)
 
-    assert runs == [False, False, True]
-    assert (await noted.begin([replace(call, message_id="n", attempt=2)], timeout_s=5))[key_of(call)] == (0, 1)
+    assert counts == [(2, 0), (2, 0), (1, 1)]
+    assert (await noted.begin([copy], timeout_s=5))[key_of(call)] == (1, 1)
+
+
+async def test_acquitting_what_runs_no_more_changes_nothing(local, settings, sql):
+    call, noted = a_call(local, settings, "m"), Attempts(local.database, local.served.statements)
+    await noted.begin([call], timeout_s=5)
+    await noted.end([call])
+    await noted.acquit([call])
+
+    assert await sql.fetchval("select running = '{}' and cardinality(messages) = 1 from rowcall.attempts")
 
 
 async def test_a_message_that_nobody_has_heard_of_counts_where_workers_were_lost(pipeline, account, sql):
