@@ -17,8 +17,7 @@ import aio_pika
 
 URL = os.environ.get("ROWCALL_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/")
 PREFIX = os.environ.get("ROWCALL_PREFIX", "rowcall")
-USER = urlsplit(URL).username
-"""Whose call it is. The broker checks it, and Rowcall tells callers apart by it."""
+USER = urlsplit(URL).username  # the broker checks it, and Rowcall tells callers apart by it
 WAIT_S = 10
 
 
@@ -29,10 +28,8 @@ async def call(routing_key: str, args: dict[str, Any]) -> Any:
         replies = await channel.declare_queue(f"{PREFIX}.replies.{uuid4()}", exclusive=True)
         requests = await channel.get_exchange(f"{PREFIX}.requests")
         body = json.dumps({"method": routing_key.partition(".")[2], "args": args}).encode()
-        message = aio_pika.Message(
-            body, reply_to=replies.name, correlation_id=str(uuid4()), expiration=WAIT_S, user_id=USER
-        )
-        await requests.publish(message, routing_key)
+        marks = {"correlation_id": str(uuid4()), "user_id": USER}
+        await requests.publish(aio_pika.Message(body, reply_to=replies.name, expiration=WAIT_S, **marks), routing_key)
         async with replies.iterator(no_ack=True) as incoming:
             reply = await anext(incoming)
     return json.loads(reply.body)
