@@ -141,6 +141,11 @@ async def _undo(connection: Connection, transaction: asyncpg.transaction.Transac
             raise
 
 
+def was_lost(connection: Connection | None, error: BaseException) -> bool:
+    """Whether there is no connection any more. A call whose own time ran out has ended it: no word on PostgreSQL."""
+    return connection is None or (connection.is_closed() and not isinstance(error, TimeoutError))
+
+
 @contextlib.asynccontextmanager
 async def direct_connection(
     settings: WorkerSettings, name: str, *, statement_s: float, **options: str

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from rpc_client.clocks import Clock
 from rpc_client.contract import EventData
 from rpc_client.errors import NotFoundError, RemoteError, Unavailable
-from worker.connections import CONNECT_S, Connection, close, compare, connect, transaction_of
+from worker.connections import CONNECT_S, Connection, close, compare, connect, transaction_of, was_lost
 from worker.crash_points import reached
 from worker.errors import is_schema_change
 from worker.keys import KeyRing, StrictKeyRing, keys_of
@@ -99,7 +99,7 @@ class Database:
                 self.observer.worked()
         except BaseException as error:
             if self.observer is not None:
-                self.observer.failed(error, lost=connection is None or _has_gone(connection, error))
+                self.observer.failed(error, lost=was_lost(connection, error))
             if self._is_lost(connection, error):
                 raise ConnectionError("the connection to PostgreSQL was lost") from error
             raise
@@ -298,8 +298,3 @@ class Transaction(Session):
         except BaseException:
             del self.events[known:]
             raise
-
-
-def _has_gone(connection: Connection, error: BaseException) -> bool:
-    """Whether it was lost. A call whose own time ran out has ended it, which is no word on PostgreSQL."""
-    return connection.is_closed() and not isinstance(error, TimeoutError)
