@@ -360,7 +360,9 @@ CREATE TABLE rowcall.attempts (
     run uuid DEFAULT gen_random_uuid() NOT NULL,
     at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     messages uuid[] DEFAULT '{}'::uuid[] NOT NULL,
-    running uuid[] DEFAULT '{}'::uuid[] NOT NULL
+    running uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    deciding uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    decided boolean DEFAULT false NOT NULL
 );
 
 CREATE TABLE rowcall.audit (

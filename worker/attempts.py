@@ -39,22 +39,27 @@ class Attempts:
 
     async def lost(self, calls: Sequence[Call], *, timeout_s: float) -> dict[Key, int]:
         """Note that their message was lost with a worker: how many were with each. Noted again, it counts once."""
-        values = {**_named(calls), "each": calls[0].answer.method.lane == "read"}
+        values = {**_named(calls), "each": calls[0].answer.method.lane == "read", "most": MAX_ATTEMPTS}
         return _losses(await self._run("rowcall.note_losses", values, timeout_s))
 
     async def known(self, calls: Sequence[Call]) -> dict[Key, int]:
         """How many were lost with each; nothing as long as nobody can tell."""
         return _losses(await self._try("rowcall.find_attempts", {"ids": [call.id for call in calls]}))
 
-    async def begin(self, calls: Sequence[Call], *, timeout_s: float) -> dict[Key, tuple[int, int]]:
+    async def begin(
+        self, calls: Sequence[Call], *, timeout_s: float, decides: bool = False
+    ) -> dict[Key, tuple[int, int]]:
         """Note that they begin to run: how many workers were lost with each, and how many copies of it are running.
 
         With ``MAX_ATTEMPTS`` of both together it may not. A message of an earlier attempt of which nothing is noted may
-        be a copy that runs somewhere, or was lost and has not come again: where workers were lost, it counts as one.
+        be a copy that runs somewhere, or was lost and has not come again: where workers were lost, or a copy is
+        running, it counts as one. A write comes to ``MAX_ATTEMPTS`` losses only if a worker is lost with a run that
+        `decides`: one that was begun because of two others, and so with nobody beside.
         """
-        rows = await self._run("rowcall.begin_runs", {**_named(calls), "most": MAX_ATTEMPTS}, timeout_s)
+        rows = await self._run("rowcall.begin_runs", _begun(calls, decides=decides), timeout_s)
         sent = {key_of(call): call.attempt for call in calls}
-        unheard_of = {_key(row) for row in rows if row["count"] and sent[_key(row)] - 1 > row["known"]}
+        suspected = [row for row in rows if row["count"] + row["copies"]]
+        unheard_of = {_key(row) for row in suspected if sent[_key(row)] - 1 > row["known"]}
         return {_key(row): (row["count"], row["copies"] + (_key(row) in unheard_of)) for row in rows}
 
     async def end(self, calls: Sequence[Call]) -> None:
@@ -71,7 +76,7 @@ class Attempts:
     async def resume(self, calls: Sequence[Call]) -> None:
         """Their run goes on, after it was noted to have ended. Never noted after an end that comes later."""
         async with self._in_order:
-            await self._try("rowcall.begin_runs", {**_named(calls), "most": MAX_ATTEMPTS})
+            await self._try("rowcall.begin_runs", _begun(calls, decides=False))
 
     async def _run(self, name: str, values: Mapping[str, object], timeout_s: float) -> list[Row]:
         statement = self._statements[name]
@@ -100,6 +105,10 @@ def _named(calls: Sequence[Call]) -> dict[str, object]:
         "digests": [call.args_hash for call in calls],
         "message": UUID(bytes=digest),
     }
+
+
+def _begun(calls: Sequence[Call], *, decides: bool) -> dict[str, object]:
+    return {**_named(calls), "most": MAX_ATTEMPTS, "decides": decides}
 
 
 def _key(row: Row) -> Key:

@@ -182,7 +182,9 @@ class Counted:
         return losses == MAX_ATTEMPTS - 1 and self.alone_left > 0
 
     async def _run_noted(self, call: Call, database: Database, *, alone: bool = False) -> list[Result]:
-        losses, copies = (await self.attempts.begin([call], timeout_s=call.left_s))[key_of(call)]
+        decides = self.losses == MAX_ATTEMPTS - 1
+        begun = await self.attempts.begin([call], timeout_s=call.left_s, decides=decides)
+        losses, copies = begun[key_of(call)]
         if losses >= MAX_ATTEMPTS:
             raise _condemned(call)
         if losses + copies >= MAX_ATTEMPTS:

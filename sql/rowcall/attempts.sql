@@ -20,15 +20,23 @@ from unnest(:ids::uuid[], :digests::bytea[]) as c (id, args_hash)
 order by c.id, c.args_hash
 on conflict (id, caller, args_hash) do update
     set
-        count = a.count + case
-            when cardinality(array_positions(a.running, :message::uuid)) > 1 then 0
-            when :message::uuid = any(a.running) then 1
-            when :message::uuid = any(a.messages) then 0
-            when '00000000-0000-0000-0000-000000000000' = any(a.messages) and not :each::boolean then 0
-            else 1
-        end,
+        count = least(
+            a.count + case
+                when cardinality(array_positions(a.running, :message::uuid)) > 1 then 0
+                when :message::uuid = any(a.running) then 1
+                when :message::uuid = any(a.messages) then 0
+                when '00000000-0000-0000-0000-000000000000' = any(a.messages) and not :each::boolean then 0
+                else 1
+            end,
+            case
+                when :each::boolean or a.decided or :message::uuid = any(a.deciding) then a.count + 1
+                else greatest(a.count, :most::int8 - 1)
+            end
+        ),
         messages = case when :message::uuid = any(a.messages) then a.messages else a.messages || excluded.messages end,
         running = array_remove(a.running, :message::uuid),
+        deciding = array_remove(a.deciding, :message::uuid),
+        decided = a.decided or (:message::uuid = any(a.deciding) and :message::uuid = any(a.running)),
         at = clock_timestamp()
 returning a.id, a.caller, a.args_hash, a.count;
 
@@ -36,14 +44,15 @@ returning a.id, a.caller, a.args_hash, a.count;
 -- Note that calls of one message begin to run, before they do, unless so many workers were lost with a call that it may
 -- not: lost for certain, or in doubt because a copy of it is running. How many of each, the present run left out; and
 -- how many of its other messages something is noted of.
-insert into rowcall.attempts as a (id, caller, args_hash, count, messages, running)
+insert into rowcall.attempts as a (id, caller, args_hash, count, messages, running, deciding)
 select distinct
     c.id,
     :caller::text as caller,
     c.args_hash,
     0 as count,
     array[:message::uuid] as messages,
-    array[:message::uuid] as running
+    array[:message::uuid] as running,
+    case when :decides::boolean then array[:message::uuid] else '{}' end as deciding
 from unnest(:ids::uuid[], :digests::bytea[]) as c (id, args_hash)
 order by c.id, c.args_hash
 on conflict (id, caller, args_hash) do update
@@ -53,6 +62,7 @@ on conflict (id, caller, args_hash) do update
             when a.count + cardinality(array_remove(a.running, :message::uuid)) < :most::int8 then excluded.running
             else '{}'
         end,
+        deciding = array_remove(a.deciding, :message::uuid) || excluded.deciding,
         at = clock_timestamp()
 returning
     a.id, a.caller, a.args_hash, a.count,
@@ -79,7 +89,9 @@ with ended as (
 )
 
 update rowcall.attempts as a
-set running = array_remove(a.running, :message::uuid)
+set
+    running = array_remove(a.running, :message::uuid),
+    deciding = array_remove(a.deciding, :message::uuid)
 from ended as e
 where a.id = e.id and a.caller = e.caller and a.args_hash = e.args_hash;
 
@@ -89,6 +101,7 @@ where a.id = e.id and a.caller = e.caller and a.args_hash = e.args_hash;
 update rowcall.attempts as a
 set
     running = a.running || :message::uuid,
+    deciding = array_remove(a.deciding, :message::uuid),
     messages = a.messages || 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid
 where
     (a.id, a.args_hash) in (select * from unnest(:ids::uuid[], :digests::bytea[]))

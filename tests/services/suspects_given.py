@@ -66,14 +66,17 @@ async def note(
     times: int,
     method: str = "accounts.deposit",
     arguments: bytes = b'{"account_id":"a-1","amount":5}',
+    *,
+    decided: bool = False,
 ) -> None:
-    """That so many workers died of this call, a deposit of 5."""
+    """That so many workers died of this call, a deposit of 5; `decided` if one of them had nothing else in hand."""
     hashed = hash_arguments(method, arguments)
     await sql.execute(
-        "insert into rowcall.attempts (id, caller, args_hash, count, run) values ($1, $2, $3, $4, $5)",
+        "insert into rowcall.attempts (id, caller, args_hash, count, run, decided) values ($1, $2, $3, $4, $5, $6)",
         request_id,
         ME,
         hashed,
         times,
         uuid4(),
+        decided,
     )

@@ -34,7 +34,7 @@ async def test_a_call_that_three_workers_were_lost_with_is_condemned_its_neighbo
     pipeline, account, sql
 ):
     killer, innocent = uuid4(), uuid4()
-    await note(sql, killer, 2)
+    await note(sql, killer, 2, decided=True)
 
     answered = await again(pipeline, deposit(killer), deposit(innocent))
 
@@ -44,7 +44,7 @@ async def test_a_call_that_three_workers_were_lost_with_is_condemned_its_neighbo
 
 async def test_a_call_of_another_caller_or_with_other_arguments_does_not_count_for_it(pipeline, account, sql):
     request_id = uuid4()
-    await note(sql, request_id, 2)
+    await note(sql, request_id, 2, decided=True)
 
     answered = await again(pipeline, deposit(request_id, amount=6))
 
@@ -107,10 +107,10 @@ async def test_every_worker_that_is_lost_with_a_copy_counts_and_a_run_that_ended
 
     begun = [(await noted.begin([call], timeout_s=5))[key_of(call)] for call in (by_b, by_b)]
     told = [await lost(by_a), await lost(by_a), await lost(by_b), await lost(by_b)]
-    (may,) = (await noted.begin([by_a], timeout_s=5)).values()
+    (may,) = (await noted.begin([by_a], timeout_s=5, decides=True)).values()
     await noted.end([by_a])
     told += [await lost(by_a)]
-    await noted.begin([by_a], timeout_s=5)
+    await noted.begin([by_a], timeout_s=5, decides=True)
     told += [await lost(by_a)]
 
     assert begun == [(0, 0), (0, 0)]  # the second time its answer had been lost
@@ -187,8 +187,9 @@ async def test_a_read_waits_while_a_copy_of_it_may_be_the_third_to_take_a_worker
         await asked(pipeline, look(request_id), redelivered=True, message_id=message_id)
     begin = local.served.statements["rowcall.begin_runs"]
     (row,) = await sql.fetch("select id, caller, args_hash from rowcall.attempts")
-    values = {"ids": [row["id"]], "caller": row["caller"], "digests": [row["args_hash"]], "message": uuid4(), "most": 3}
-    await sql.execute(begin.sql, *begin.bind(values))  # of a message that is on its way back from a worker that died
+    named = {"ids": [row["id"]], "caller": row["caller"], "digests": [row["args_hash"]], "message": uuid4()}
+    # of a message that is on its way back from a worker that died
+    await sql.execute(begin.sql, *begin.bind({**named, "most": 3, "decides": False}))
 
     with capture_logs() as said:
         answering = asyncio.create_task(asked(pipeline, look(request_id, attempt=4), redelivered=False, message_id="d"))

@@ -174,6 +174,49 @@ async def test_acquitting_what_runs_no_more_changes_nothing(local, settings, sql
     assert await sql.fetchval("select running = '{}' and cardinality(messages) = 1 from rowcall.attempts")
 
 
+async def test_a_call_is_not_condemned_for_a_run_that_began_before_two_workers_were_lost(
+    pipeline, account, local, settings, sql
+):
+    request_id = uuid4()
+    call = replace(a_call(local, settings, "m"), id=str(request_id))
+    await Attempts(local.database, local.served.statements).begin([call], timeout_s=5)
+    await sql.execute("update rowcall.attempts set count = 2")  # with its copies, while it ran
+
+    assert told(await again(pipeline, deposit(request_id), message_id="m")) == [5]
+    assert await attempts(sql) == {request_id: 2}
+
+
+async def test_a_third_loss_counts_once_a_worker_was_lost_with_a_run_that_decides(local, settings, sql):
+    noted = Attempts(local.database, local.served.statements)
+    first, second, third = (a_call(local, settings, message_id) for message_id in "abc")
+    counts = []
+    for call, decides in ((first, False), (second, True)):
+        await noted.begin([call], timeout_s=5, decides=decides)
+    for call in (first, second, third):
+        counts += (await noted.lost([call], timeout_s=5)).values()
+
+    assert counts == [1, 2, 3]
+
+
+async def test_a_run_that_decided_and_ended_or_was_acquitted_decides_no_more(local, settings, sql):
+    noted = Attempts(local.database, local.served.statements)
+    call = a_call(local, settings, "m")
+    for over in (noted.end, noted.acquit):
+        await noted.begin([call], timeout_s=5, decides=True)
+        await over([call])
+        await noted.lost([call], timeout_s=5)
+
+    assert not await sql.fetchval("select decided from rowcall.attempts")
+
+
+async def test_a_message_that_nobody_has_heard_of_counts_beside_a_copy_that_runs(local, settings, sql):
+    noted = Attempts(local.database, local.served.statements)
+    second, third = (replace(a_call(local, settings, str(number)), attempt=number) for number in (2, 3))
+
+    assert (await noted.begin([second], timeout_s=5))[key_of(second)] == (0, 0)
+    assert (await noted.begin([third], timeout_s=5))[key_of(third)] == (0, 2)
+
+
 async def test_a_message_that_nobody_has_heard_of_counts_where_workers_were_lost(pipeline, account, sql):
     request_id = uuid4()
     await note(sql, request_id, 2)
