@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,13 +19,12 @@ import structlog
 
 from rpc_client.contract import Method
 from rpc_client.errors import InternalError, Reason, Unavailable
-from rpc_client.tasks import end
 from rpc_client.turns import PATIENCE_S, Turns
 from worker.attempts import MAX_ATTEMPTS, Attempts, Key, key_of
 from worker.calls import Answer, Call, Outcome, Result
 from worker.errors import CopyRunsError
 from worker.here import Here
-from worker.quiet import ALONE_S, Quiet
+from worker.quiet import Quiet
 from worker.receipts import LOOKUP_S
 
 if TYPE_CHECKING:
@@ -187,19 +186,11 @@ class Counted:
         losses, copies = begun[key_of(call)]
         if losses >= MAX_ATTEMPTS:
             raise _condemned(call)
-        if losses + copies >= MAX_ATTEMPTS:
-            await self.attempts.end([call])
-            if alone:  # it did not run: to look whether it may, it needs no quiet
-                self.alone_left, self.losses = self.alone_left + 1, 0
-            raise CopyRunsError("a copy of it is running: it may be done by that, or be what a worker just dies of")
-        if self._shall_be_alone(losses + copies) and not alone:
-            self.losses = losses + copies
-            await self.attempts.end([call])
-            raise CopyRunsError("workers were lost with copies of it, or may just be: next time it runs alone")
-        log.info(BEGINS, method=call.method, id=call.shown_id, losses=losses, copies=copies)
         try:
-            async with self._acquitted(call) if alone else contextlib.nullcontext():
-                with self.here.noted([call]):
+            self._give_way(losses, copies, alone=alone)
+            log.info(BEGINS, method=call.method, id=call.shown_id, losses=losses, copies=copies)
+            with self.here.noted([call]):
+                async with self.attempts.acquitting([call]):
                     results = await self.answer.run([call], database)
         except BaseException:
             # Whatever is in its way is no worker's death: while it waits to be tried again, it is not to blame for one.
@@ -210,18 +201,15 @@ class Counted:
             await self.attempts.end([call])
         return results
 
-    @contextlib.asynccontextmanager
-    async def _acquitted(self, call: Call) -> AsyncGenerator[None]:
-        """Once it has run alone for so long, others are beside it again: they are as likely to kill as it is."""
-        acquitting = asyncio.create_task(self._acquit(call))
-        try:
-            yield
-        finally:
-            await end(acquitting)
-
-    async def _acquit(self, call: Call) -> None:
-        await asyncio.sleep(ALONE_S)
-        await self.attempts.acquit([call])
+    def _give_way(self, losses: int, copies: int, *, alone: bool) -> None:
+        """CopyRunsError if it may not run now, or not beside others."""
+        if losses + copies >= MAX_ATTEMPTS:
+            if alone:  # it did not run: to look whether it may, it needs no quiet
+                self.alone_left, self.losses = self.alone_left + 1, 0
+            raise CopyRunsError("a copy of it is running: it may be done by that, or be what a worker just dies of")
+        if self._shall_be_alone(losses + copies) and not alone:
+            self.losses = losses + copies
+            raise CopyRunsError("workers were lost with copies of it, or may just be: next time it runs alone")
 
 
 def _condemned(call: Call) -> InternalError:

@@ -96,7 +96,7 @@ from ended as e
 where a.id = e.id and a.caller = e.caller and a.args_hash = e.args_hash;
 
 -- name: acquit_runs
--- They have run alone for a while, and their worker lives: should it be lost later, that does not count, but until then
+-- They have run for a while, and their worker lives: should it be lost later, that does not count, but until then
 -- copies wait for them. So their message stands twice among those that run. The id of ones tells how often that was.
 update rowcall.attempts as a
 set

@@ -204,7 +204,7 @@ EXCEPTIONS = {
     Wait("worker/replies.py::send", "asyncio.gather"): DEADLINE,
     Wait("worker/replies.py::send", "taken"): DEADLINE,
     Wait("worker/suspects.py::_finished", "run"): WORK,
-    Wait("worker/suspects.py::_acquitted", "end"): ENDED,
+    Wait("worker/attempts.py::acquitting", "end"): ENDED,
     Wait("worker/suspects.py::asked_again", "asyncio.gather"): WORK,
     Wait("worker/suspects.py::sent_again", "asyncio.gather"): WORK,
     Wait("worker/topology.py::_declare_queue", "channel.queue_declare"): HEARTBEAT,

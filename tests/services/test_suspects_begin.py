@@ -135,10 +135,11 @@ async def test_a_death_beside_one_that_two_workers_were_lost_with_is_held_agains
         assert told(await waiting) == [5]
 
 
-async def test_a_call_that_has_run_alone_for_a_while_is_acquitted(pipeline, account, sql, monkeypatch):
-    monkeypatch.setattr("worker.suspects.ALONE_S", 0.05)
+@pytest.mark.parametrize("losses", [0, 1])
+async def test_a_suspect_that_has_run_for_a_while_is_acquitted(pipeline, account, sql, monkeypatch, losses):
+    monkeypatch.setattr("worker.attempts.ALONE_S", 0.05)
     request_id = uuid4()
-    await note(sql, request_id, 1)
+    await note(sql, request_id, losses)
     async with sql.transaction():
         await sql.execute("select from accounts.accounts for update")
         answering = asyncio.create_task(again(pipeline, deposit(request_id)))
@@ -147,7 +148,7 @@ async def test_a_call_that_has_run_alone_for_a_while_is_acquitted(pipeline, acco
                 await asyncio.sleep(0.01)
 
     assert told(await answering) == [5]
-    assert await attempts(sql) == {request_id: 2}
+    assert await attempts(sql) == {request_id: losses + 1}
 
 
 async def test_a_loss_after_it_was_acquitted_does_not_count_twice_and_copies_wait_all_the_same(local, settings, sql):
