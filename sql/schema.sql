@@ -362,7 +362,9 @@ CREATE TABLE rowcall.attempts (
     messages uuid[] DEFAULT '{}'::uuid[] NOT NULL,
     running uuid[] DEFAULT '{}'::uuid[] NOT NULL,
     deciding uuid[] DEFAULT '{}'::uuid[] NOT NULL,
-    decided boolean DEFAULT false NOT NULL
+    decided boolean DEFAULT false NOT NULL,
+    acquitted uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    forgiven bigint DEFAULT 0 NOT NULL
 );
 
 CREATE TABLE rowcall.audit (

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import structlog
 
-from rpc_client.tasks import end
-from worker.quiet import ALONE_S
 from worker.receipts import LOOKUP_S
 
 if TYPE_CHECKING:
@@ -24,7 +21,7 @@ MAX_ATTEMPTS = 3
 """A call takes at most so many workers down."""
 
 ACQUITTALS = 2
-"""Who kills only after he has run for a while, takes so many more."""
+"""So many losses at most are forgiven: who kills only after he has run for a while, takes so many more."""
 
 Key = tuple[str, str, bytes]
 """Id, caller and arguments: nobody counts against somebody else's call."""
@@ -57,7 +54,7 @@ class Attempts:
         With ``MAX_ATTEMPTS`` of both together it may not. A message of an earlier attempt of which nothing is noted may
         be a copy that runs somewhere, or was lost and has not come again: where workers were lost, or a copy is
         running, it counts as one. A write comes to ``MAX_ATTEMPTS`` losses only if a worker is lost with a run that
-        `decides`: one that was begun because of two others, and so with nobody beside.
+        `decides`: one that begins with two losses known, or feared.
         """
         try:
             rows = await self._run("rowcall.begin_runs", _begun(calls, decides=decides), timeout_s)
@@ -70,31 +67,20 @@ class Attempts:
         return {_key(row): (row["count"], row["copies"] + (_key(row) in unheard_of)) for row in rows}
 
     async def end(self, calls: Sequence[Call]) -> None:
-        """Their run has ended, and their worker lives. Who is cancelled meanwhile notes it all the same."""
+        """Their run has ended, and their worker lives. Who is cancelled meanwhile, once, notes it all the same."""
         if not calls:
             return
         try:
             await self._end(calls)
         except asyncio.CancelledError:
-            await self._end(calls)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling() <= 1:
+                await self._end(calls)
             raise
 
     async def _end(self, calls: Sequence[Call]) -> None:
         async with self._in_order:
             await self._try("rowcall.end_runs", _named(calls))
-
-    @asynccontextmanager
-    async def acquitting(self, calls: Sequence[Call]) -> AsyncGenerator[None]:
-        """Acquit them if they run for so long: most that kill do so at once, and others are as likely to by then."""
-        waiting = asyncio.create_task(self._acquit(calls))
-        try:
-            yield
-        finally:
-            await end(waiting)
-
-    async def _acquit(self, calls: Sequence[Call]) -> None:
-        await asyncio.sleep(ALONE_S)
-        await self.acquit(calls)
 
     async def acquit(self, calls: Sequence[Call]) -> None:
         """Should their worker be lost, that does not count. So often only: what kills later is found as well."""

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import TYPE_CHECKING
 
+from rpc_client.tasks import end
 from worker.attempts import key_of
 
 if TYPE_CHECKING:
     from worker.attempts import Attempts
     from worker.calls import Call
+
+LONG_S = 2.0
+"""Most that kill have done so before. No run that decides is alone for less."""
 
 
 class Here:
@@ -23,6 +28,8 @@ class Here:
         self._excused: list[Call] = []
         """Noted to have ended, for as long as others decide, though they run."""
         self._deciding: list[Call] = []
+        self._long: list[Call] = []
+        """Acquitted, for as long as they are noted."""
 
     def __contains__(self, call: Call) -> bool:
         return any(key_of(each) == key_of(call) for each in self._begun)
@@ -46,14 +53,30 @@ class Here:
             self._noted, self._excused = _without(self._noted, calls), _without(self._excused, calls)
 
     @contextlib.asynccontextmanager
+    async def suspected(self, call: Call) -> AsyncGenerator[None]:
+        """It is noted that it runs, and it is acquitted if that takes long: others are as likely to kill by then."""
+        with self.noted([call]):
+            acquitting = asyncio.create_task(self._acquit(call))
+            try:
+                yield
+            finally:
+                await end(acquitting)
+                self._long = _without(self._long, [call])
+
+    async def _acquit(self, call: Call) -> None:
+        await asyncio.sleep(LONG_S)
+        self._long.append(call)
+        await self._attempts.acquit([call])
+
+    @contextlib.asynccontextmanager
     async def deciding(self, call: Call) -> AsyncGenerator[None]:
         """Two workers were lost with this call, and it runs: should a third be, that is not held against the others.
 
         They were lost less often, and may be long ones: neither would end before it begins, nor can it wait for them.
         """
         self._deciding.append(call)
-        await self._excuse()
         try:
+            await self._excuse()
             yield
         finally:
             self._deciding = _without(self._deciding, [call])
@@ -70,6 +93,8 @@ class Here:
             self._excused = _without(self._excused, companions)
             self._noted += companions
             await self._attempts.resume(companions)
+            if long := [call for call in companions if any(call is each for each in self._long)]:
+                await self._attempts.acquit(long)
 
 
 def _of_one_message(calls: Sequence[Call]) -> list[Call]:

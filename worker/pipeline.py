@@ -118,11 +118,8 @@ class Pipeline:
 
     async def _run(self, unknown: Sequence[Call]) -> None:
         """Run them, unless a suspect wants to be alone just now."""
-        await self._quiet.begin()
-        try:
+        async with self._quiet.beside():
             await self._run_now(unknown)
-        finally:
-            self._quiet.end()
 
     async def _run_now(self, unknown: Sequence[Call]) -> None:
         """Run those that have time left, and settle them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 
 QUIET_S = 0.5
 """So long it is waited until what runs has ended."""
@@ -22,24 +22,32 @@ class Quiet:
         self._nobody.set()
         self._over.set()
 
-    async def begin(self) -> None:
-        """Calls begin to run, unless somebody wants to be alone just now: then they wait."""
+    @contextlib.asynccontextmanager
+    async def beside(self) -> AsyncGenerator[None]:
+        """Run beside others, unless somebody wants to be alone just now: then wait first."""
+        await self._allowed()
+        with self._run():
+            yield
+
+    async def _allowed(self) -> None:
         while not self._over.is_set():
             await self._over.wait()
+
+    @contextlib.contextmanager
+    def _run(self) -> Generator[None]:
         self._running += 1
         self._nobody.clear()
-
-    def end(self) -> None:
-        """They have been run."""
-        self._running -= 1
-        if not self._running:
-            self._nobody.set()
+        try:
+            yield
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._nobody.set()
 
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncGenerator[None]:
         """Run with nobody beside, one after the other, as far as that can be had without keeping the rest for long."""
-        while not self._over.is_set():
-            await self._over.wait()
+        await self._allowed()
         mine = self._alone = object()
         self._over.clear()
         over = asyncio.get_running_loop().call_later(QUIET_S + ALONE_S, self._over.set)
@@ -47,12 +55,8 @@ class Quiet:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(QUIET_S):
                     await self._nobody.wait()
-            self._running += 1
-            self._nobody.clear()
-            try:
+            with self._run():
                 yield
-            finally:
-                self.end()
         finally:
             over.cancel()
             if self._alone is mine:

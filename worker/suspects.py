@@ -69,31 +69,28 @@ class Suspects:
 
     async def sent_again(self, writes: Sequence[Call], run: Run) -> None:
         """Run what its client sent anew: together, each noted, but by itself what was lost, or has a copy running."""
-        try:
-            begun = await self._attempts.begin(writes, timeout_s=LOOKUP_S)
-        except Exception as error:  # noqa: BLE001 - each meets it again by itself, and is tried again
-            log.info("attempts could not be noted; each call runs by itself", error=repr(error))
-            await self._one_by_one(writes, run, {})
-            return
-        losses = {key: lost for key, (lost, _) in begun.items()}
-        alone = [call for call in writes if any(begun[key_of(call)])]
-        together = [call for call in writes if not any(begun[key_of(call)])]
-        with self._here.run(together):
-            await self._attempts.end(alone)  # until its turn has come
+        # Not noted while somebody wants to be alone: who waits for that is excused, and knows too little afterwards.
+        async with asyncio.TaskGroup() as trying, self._quiet.beside():
+            begun = await self._begin(writes)
+            losses = {key: lost for key, (lost, _) in begun.items()}
+            together = [call for call in writes if begun.get(key_of(call)) == (0, 0)]
+            alone = [call for call in writes if begun.get(key_of(call)) != (0, 0)]
             try:
-                with self._here.noted(together):
-                    await asyncio.gather(self._one_by_one(alone, run, losses), self._together(together, run))
+                with self._here.run(together), self._here.noted(together):
+                    await self._attempts.end(alone)  # until its turn has come
+                    trying.create_task(self._one_by_one(alone, run, losses))
+                    for call in together:
+                        log.info(BEGINS, method=call.method, id=call.shown_id, losses=0, copies=0)
+                    await run(together)
             finally:
                 await self._attempts.end([call for call in together if not isinstance(call.result, Outcome)])
 
-    async def _together(self, writes: Sequence[Call], run: Run) -> None:
-        await self._quiet.begin()
+    async def _begin(self, writes: Sequence[Call]) -> dict[Key, tuple[int, int]]:
         try:
-            for call in writes:
-                log.info(BEGINS, method=call.method, id=call.shown_id, losses=0, copies=0)
-            await run(writes)
-        finally:
-            self._quiet.end()
+            return await self._attempts.begin(writes, timeout_s=LOOKUP_S)
+        except Exception as error:  # noqa: BLE001 - each meets it again by itself, and is tried again
+            log.info("attempts could not be noted; each call runs by itself", error=repr(error))
+            return {}
 
     async def one_by_one(self, writes: Sequence[Call], run: Run) -> None:
         """Run each of these writes, which came again, by itself."""
@@ -166,22 +163,15 @@ class Counted:
             self.losses = (await self.attempts.lost([call], timeout_s=call.left_s))[key_of(call)]
         if call in self.here:
             raise CopyRunsError("a copy of it is running in this very worker")
-        with self.here.run([call]):
-            if self._shall_be_alone(self.losses):
-                self.alone_left -= 1
-                async with self.quiet.alone(), self.here.deciding(call):
-                    return await self._run_noted(call, database, alone=True)
-            await self.quiet.begin()
-            try:
-                return await self._run_noted(call, database)
-            finally:
-                self.quiet.end()
-
-    def _shall_be_alone(self, losses: int) -> bool:
-        return losses == MAX_ATTEMPTS - 1 and self.alone_left > 0
-
-    async def _run_noted(self, call: Call, database: Database, *, alone: bool = False) -> list[Result]:
         decides = self.losses == MAX_ATTEMPTS - 1
+        alone = decides and self.alone_left > 0
+        self.alone_left -= alone
+        deciding = self.here.deciding(call) if decides else contextlib.nullcontext()
+        with self.here.run([call]):
+            async with self.quiet.alone() if alone else self.quiet.beside(), deciding:
+                return await self._run_noted(call, database, decides=decides, alone=alone)
+
+    async def _run_noted(self, call: Call, database: Database, *, decides: bool, alone: bool) -> list[Result]:
         begun = await self.attempts.begin([call], timeout_s=call.left_s, decides=decides)
         losses, copies = begun[key_of(call)]
         if losses >= MAX_ATTEMPTS:
@@ -189,9 +179,8 @@ class Counted:
         try:
             self._give_way(losses, copies, alone=alone)
             log.info(BEGINS, method=call.method, id=call.shown_id, losses=losses, copies=copies)
-            with self.here.noted([call]):
-                async with self.attempts.acquitting([call]):
-                    results = await self.answer.run([call], database)
+            async with self.here.suspected(call):
+                results = await self.answer.run([call], database)
         except BaseException:
             # Whatever is in its way is no worker's death: while it waits to be tried again, it is not to blame for one.
             # Nor is it when its worker is asked to end, and has no more patience.
@@ -207,7 +196,7 @@ class Counted:
             if alone:  # it did not run: to look whether it may, it needs no quiet
                 self.alone_left, self.losses = self.alone_left + 1, 0
             raise CopyRunsError("a copy of it is running: it may be done by that, or be what a worker just dies of")
-        if self._shall_be_alone(losses + copies) and not alone:
+        if losses + copies == MAX_ATTEMPTS - 1 and self.alone_left and not alone:
             self.losses = losses + copies
             raise CopyRunsError("workers were lost with copies of it, or may just be: next time it runs alone")
 

@@ -1,5 +1,8 @@
--- `deciding` are those of `running` that began when two workers were lost already, or may have been: they are to tell
--- whether the call kills. `decided` says that a worker was lost with one; before, a write's `count` ends at two.
+-- `deciding` are messages whose run began when two workers were lost already, or may have been: it is to tell whether
+-- the call kills. `decided` says that a worker was lost with such a run; before, the `count` of a write ends at two.
+-- `acquitted` are messages whose run went on for so long that its loss will not count, `forgiven` how many did not.
 alter table rowcall.attempts
 add column deciding uuid[] not null default '{}',
-add column decided boolean not null default false;
+add column decided boolean not null default false,
+add column acquitted uuid[] not null default '{}',
+add column forgiven bigint not null default 0;

@@ -8,7 +8,8 @@ where id = any(:ids::uuid[]);
 -- Note that a message was lost with the worker that had it; how many were, by now, with each of its calls. It counts
 -- if its run had begun, and was not acquitted. First deliveries are not noted: of the messages that come again without
 -- a run the first counts, and the id of zeros says that it did; the others may have been lost with the same worker, or
--- by the broker. Reads have no runs that are noted: each of their messages counts.
+-- by the broker. Reads have no runs that are noted: each of their messages counts. The loss of a write that would be
+-- one too many counts only if a run that decides was lost: any other may have been beside whatever killed.
 insert into rowcall.attempts as a (id, caller, args_hash, count, messages)
 select distinct
     c.id,
@@ -20,30 +21,29 @@ from unnest(:ids::uuid[], :digests::bytea[]) as c (id, args_hash)
 order by c.id, c.args_hash
 on conflict (id, caller, args_hash) do update
     set
-        count = least(
-            a.count + case
-                when cardinality(array_positions(a.running, :message::uuid)) > 1 then 0
-                when :message::uuid = any(a.running) then 1
-                when :message::uuid = any(a.messages) then 0
-                when '00000000-0000-0000-0000-000000000000' = any(a.messages) and not :each::boolean then 0
-                else 1
-            end,
-            case
-                when :each::boolean or a.decided or :message::uuid = any(a.deciding) then a.count + 1
-                else greatest(a.count, :most::int8 - 1)
-            end
-        ),
+        count = a.count + case
+            when :message::uuid = any(a.acquitted) then 0
+            when
+                a.count >= :most::int8 - 1
+                and not (:each::boolean or a.decided or :message::uuid = any(a.deciding)) then 0
+            when :message::uuid = any(a.running) then 1
+            when :message::uuid = any(a.messages) then 0
+            when '00000000-0000-0000-0000-000000000000' = any(a.messages) and not :each::boolean then 0
+            else 1
+        end,
         messages = case when :message::uuid = any(a.messages) then a.messages else a.messages || excluded.messages end,
         running = array_remove(a.running, :message::uuid),
         deciding = array_remove(a.deciding, :message::uuid),
         decided = a.decided or (:message::uuid = any(a.deciding) and :message::uuid = any(a.running)),
+        acquitted = array_remove(a.acquitted, :message::uuid),
+        forgiven = a.forgiven + case when :message::uuid = any(a.acquitted) then 1 else 0 end,
         at = clock_timestamp()
 returning a.id, a.caller, a.args_hash, a.count;
 
 -- name: begin_runs
--- Note that calls of one message begin to run, before they do, unless so many workers were lost with a call that it may
--- not: lost for certain, or in doubt because a copy of it is running. How many of each, the present run left out; and
--- how many of its other messages something is noted of.
+-- Note that calls of one message begin to run, before they do, and whether that decides; unless so many workers were
+-- lost with a call that it may not: lost for certain, or in doubt because a copy of it is running. How many of each,
+-- the present run left out; and how many of its other messages something is noted of.
 insert into rowcall.attempts as a (id, caller, args_hash, count, messages, running, deciding)
 select distinct
     c.id,
@@ -63,16 +63,13 @@ on conflict (id, caller, args_hash) do update
             else '{}'
         end,
         deciding = array_remove(a.deciding, :message::uuid) || excluded.deciding,
+        acquitted = array_remove(a.acquitted, :message::uuid),
         at = clock_timestamp()
 returning
     a.id, a.caller, a.args_hash, a.count,
     cardinality(array_remove(a.running, :message::uuid))::int8 as copies,
     cardinality(
-        array_remove(
-            array_remove(
-                array_remove(a.messages, :message::uuid), '00000000-0000-0000-0000-000000000000'
-            ), 'ffffffff-ffff-ffff-ffff-ffffffffffff'
-        )
+        array_remove(array_remove(a.messages, :message::uuid), '00000000-0000-0000-0000-000000000000')
     )::int8 as known;
 
 -- name: end_runs
@@ -91,23 +88,23 @@ with ended as (
 update rowcall.attempts as a
 set
     running = array_remove(a.running, :message::uuid),
-    deciding = array_remove(a.deciding, :message::uuid)
+    deciding = array_remove(a.deciding, :message::uuid),
+    acquitted = array_remove(a.acquitted, :message::uuid)
 from ended as e
 where a.id = e.id and a.caller = e.caller and a.args_hash = e.args_hash;
 
 -- name: acquit_runs
--- They have run for a while, and their worker lives: should it be lost later, that does not count, but until then
--- copies wait for them. So their message stands twice among those that run. The id of ones tells how often that was.
+-- They have run for a while, and their worker lives: should it be lost later, that does not count, so many times at
+-- most. Until then copies wait for them as for any that run.
 update rowcall.attempts as a
 set
-    running = a.running || :message::uuid,
     deciding = array_remove(a.deciding, :message::uuid),
-    messages = a.messages || 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid
+    acquitted = array_remove(a.acquitted, :message::uuid) || :message::uuid
 where
     (a.id, a.args_hash) in (select * from unnest(:ids::uuid[], :digests::bytea[]))
     and a.caller = :caller::text
     and :message::uuid = any(a.running)
-    and cardinality(array_positions(a.messages, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)) < :most::int8;
+    and a.forgiven < :most::int8;
 
 -- name: delete_attempts
 -- Forget those of calls that were not delivered again since.

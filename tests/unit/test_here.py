@@ -22,6 +22,9 @@ class Notes:
         await asyncio.sleep(0)
         self.written.append(("end", [call.id for call in calls]))
 
+    async def acquit(self, calls: Sequence[Any]) -> None:
+        self.written.append(("acquit", [call.id for call in calls]))
+
     async def resume(self, calls: Sequence[Any]) -> None:
         await asyncio.sleep(0)
         self.written.append(("resume", [call.id for call in calls]))
@@ -73,6 +76,28 @@ async def test_with_two_that_decide_the_others_are_excused_until_both_have(here:
 
     assert between == [("end", ["x"])]
     assert notes.written == [("end", ["x"]), ("resume", ["x"])]
+
+
+@pytest.mark.parametrize("excused", [True, False])
+async def test_what_runs_for_long_is_acquitted_and_again_once_others_have_decided(
+    here: Here, notes: Notes, monkeypatch: pytest.MonkeyPatch, excused: bool
+):
+    monkeypatch.setattr("worker.here.LONG_S", 0.01)
+
+    async def acquitted() -> None:
+        async with asyncio.timeout(10):
+            while ("acquit", ["x"]) not in notes.written:
+                await asyncio.sleep(0.001)
+
+    async with here.suspected(a_call("x")):
+        if not excused:
+            await acquitted()
+        async with here.deciding(a_call("d")):
+            await acquitted()
+
+    noted = [("acquit", ["x"]), ("end", ["x"])]
+    assert sorted(notes.written[:2]) == noted
+    assert notes.written[2:] == [("resume", ["x"]), ("acquit", ["x"])]
 
 
 async def test_a_copy_is_here_as_long_as_another_runs(here: Here):

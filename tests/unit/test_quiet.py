@@ -21,25 +21,27 @@ async def alone(hush: Quiet, told: list[str], until: asyncio.Event) -> None:
         await until.wait()
 
 
-async def begun(hush: Quiet, told: list[str], name: str) -> None:
-    await hush.begin()
-    told.append(name)
+async def beside(hush: Quiet, told: list[str], name: str, until: asyncio.Event) -> None:
+    async with hush.beside():
+        told.append(name)
+        await until.wait()
 
 
 async def test_who_wants_to_be_alone_waits_for_those_who_run_and_they_wait_for_him():
-    hush, told, until = Quiet(), list[str](), asyncio.Event()
-    await begun(hush, told, "before")
+    hush, told, first, until = Quiet(), list[str](), asyncio.Event(), asyncio.Event()
+    running = asyncio.create_task(beside(hush, told, "before", first))
+    await settle()
 
     wanting = asyncio.create_task(alone(hush, told, until))
     await settle()
-    waiting = asyncio.create_task(begun(hush, told, "after"))
+    waiting = asyncio.create_task(beside(hush, told, "after", until))
     await settle()
     before = list(told)
-    hush.end()
+    first.set()
     await settle()
     during = list(told)
     until.set()
-    await asyncio.gather(wanting, waiting)
+    await asyncio.gather(running, wanting, waiting)
 
     assert before == ["before"]
     assert during == ["before", "alone"]
@@ -49,19 +51,22 @@ async def test_who_wants_to_be_alone_waits_for_those_who_run_and_they_wait_for_h
 async def test_nobody_is_kept_for_long_by_one_who_does_not_end(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(quiet, "QUIET_S", 0.01)
     monkeypatch.setattr(quiet, "ALONE_S", 0.01)
-    hush, told, never = Quiet(), list[str](), asyncio.Event()
-    await begun(hush, told, "slow")
+    hush, told, never, at_once = Quiet(), list[str](), asyncio.Event(), asyncio.Event()
+    at_once.set()
+    slow = asyncio.create_task(beside(hush, told, "slow", never))
+    await settle()
 
     wanting = asyncio.create_task(alone(hush, told, never))
     await settle()
     async with asyncio.timeout(10):
-        await begun(hush, told, "after")
+        await beside(hush, told, "after", at_once)
         while "alone" not in told:
             await asyncio.sleep(0.005)
     wanting.cancel()
 
     assert sorted(told) == ["after", "alone", "slow"]
-    await begun(hush, told, "and after that")
+    await beside(hush, told, "and after that", at_once)
+    slow.cancel()
 
 
 async def test_who_is_alone_for_long_is_waited_for_by_the_next_who_wants_to_be(monkeypatch: pytest.MonkeyPatch):
@@ -69,9 +74,8 @@ async def test_who_is_alone_for_long_is_waited_for_by_the_next_who_wants_to_be(m
     monkeypatch.setattr(quiet, "QUIET_S", 0.01)
     monkeypatch.setattr(quiet, "ALONE_S", 0.01)
     first = asyncio.create_task(alone(hush, told, until))
-    async with asyncio.timeout(10):
-        await hush.begin()  # once the first has had enough of it
-    hush.end()
+    async with asyncio.timeout(10), hush.beside():  # once the first has had enough of it
+        pass
 
     monkeypatch.setattr(quiet, "QUIET_S", 60)
     second = asyncio.create_task(alone(hush, told, never))
