@@ -188,7 +188,7 @@ class ResultTooLarge(RemoteError):
 class InternalError(RemoteError):
     """A bug on the worker's side; the call did not run, or the message says that an earlier attempt at it may have run.
 
-    With ``details["reason"]`` `poison`, three workers in a row were lost while they had it; no other is given it.
+    With ``details["reason"]`` `poison`, three workers were lost while they had it; no other is given it.
     A write is kept as a dead letter and may be replayed. A fence forbids that: ``client.outcome(id, fence=True)``.
     """
 

@@ -1,7 +1,7 @@
 """``Losses``: reads whose worker was lost go again, each in a message of its own and one after the other.
 
 No worker runs a read that was delivered before: it may be what the other one died of. It is answered so, and whoever
-sent it decides. One that takes its workers down is given three, and takes nobody else's calls along.
+sent it decides. One that takes its workers down is given three, as they note, and takes nobody else's calls along.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from rpc_client.wire import Reply
 if TYPE_CHECKING:
     from rpc_client.parcels import Pending
 
-MAX_LOSSES = 3
-"""So many workers at most are lost to one call."""
+MAX_LOSSES = 6
+"""So often at most a read is lost. Workers know before whether they died of it; this is for those that cannot tell."""
 PAUSE_S = 1.0
-"""Before the last time, at most: whatever took the others down, if not this, may be done by then."""
+"""So long at most it waits when it was lost twice: whatever took the others down, if not this, may be done by then."""
 
 
 class Losses:
@@ -50,7 +50,7 @@ class Losses:
 
     async def _again(self, call: Pending, attempt: int) -> None:
         """Send it when its turn comes, unless a new connection has done so, and wait until its end is known."""
-        if call.losses == MAX_LOSSES - 1:
+        if call.losses > 1:
             await asyncio.sleep(min(PAUSE_S, call.left_s / 4))
         async with self._turns.take(asyncio.get_running_loop().time() + call.left_s / 2):
             if call.attempt != attempt or call.reply.done():

@@ -36,15 +36,18 @@ class Attempts:
         self._database = database
         self._statements = statements
         self._in_order = asyncio.Lock()
+        self._unsaid: dict[tuple[str, Key], Call] = {}
+        """Ends that could not be noted, by message and call: while PostgreSQL was away."""
 
     async def lost(self, calls: Sequence[Call], *, timeout_s: float) -> dict[Key, int]:
         """Note that their message was lost with a worker: how many were with each. Noted again, it counts once."""
-        values = {**_named(calls), "each": calls[0].answer.method.lane == "read", "most": MAX_ATTEMPTS}
+        each = calls[0].answer.method.lane == "read"
+        values = {**_named(calls), "each": each, "most": MAX_ATTEMPTS, "forgiven": ACQUITTALS}
         return _losses(await self._run("rowcall.note_losses", values, timeout_s))
 
     async def known(self, calls: Sequence[Call]) -> dict[Key, int]:
         """How many were lost with each; nothing as long as nobody can tell."""
-        return _losses(await self._try("rowcall.find_attempts", {"ids": [call.id for call in calls]}))
+        return _losses(await self._try("rowcall.find_attempts", {"ids": [call.id for call in calls]}) or [])
 
     async def begin(
         self, calls: Sequence[Call], *, timeout_s: float, decides: bool = False
@@ -53,9 +56,10 @@ class Attempts:
 
         With ``MAX_ATTEMPTS`` of both together it may not. A message of an earlier attempt of which nothing is noted may
         be a copy that runs somewhere, or was lost and has not come again: where workers were lost, or a copy is
-        running, it counts as one. A write comes to ``MAX_ATTEMPTS`` losses only if a worker is lost with a run that
+        running, it counts as one. A call comes to ``MAX_ATTEMPTS`` losses only if a worker is lost with a run that
         `decides`: one that begins with two losses known, or feared.
         """
+        await self._catch_up(calls)
         try:
             rows = await self._run("rowcall.begin_runs", _begun(calls, decides=decides), timeout_s)
         except asyncio.CancelledError:
@@ -65,6 +69,15 @@ class Attempts:
         suspected = [row for row in rows if row["count"] + row["copies"]]
         unheard_of = {_key(row) for row in suspected if sent[_key(row)] - 1 > row["known"]}
         return {_key(row): (row["count"], row["copies"] + (_key(row) in unheard_of)) for row in rows}
+
+    async def _catch_up(self, beginning: Sequence[Call]) -> None:
+        """Note the ends that could not be, or what begins now would be held against them."""
+        for call in beginning:
+            self._unsaid.pop(_name(call), None)
+        for call in [*self._unsaid.values()]:
+            await self.end([call])
+            if _name(call) in self._unsaid:
+                return
 
     async def end(self, calls: Sequence[Call]) -> None:
         """Their run has ended, and their worker lives. Who is cancelled meanwhile, once, notes it all the same."""
@@ -80,12 +93,23 @@ class Attempts:
 
     async def _end(self, calls: Sequence[Call]) -> None:
         async with self._in_order:
-            await self._try("rowcall.end_runs", _named(calls))
+            self._unsaid |= {_name(call): call for call in calls}
+            if await self._try("rowcall.end_runs", _named(calls)) is not None:
+                for call in calls:
+                    self._unsaid.pop(_name(call), None)
 
     async def acquit(self, calls: Sequence[Call]) -> None:
         """Should their worker be lost, that does not count. So often only: what kills later is found as well."""
         async with self._in_order:
-            await self._try("rowcall.acquit_runs", {**_named(calls), "most": ACQUITTALS})
+            await self._try("rowcall.acquit_runs", {**_named(calls), "forgiven": ACQUITTALS})
+
+    async def live_on(self, calls: Sequence[Call], *, decides: bool) -> None:
+        """Others get their messages, but their worker lives, and they go on: that counts as no loss, or no more."""
+        async with self._in_order:
+            for call in calls:
+                self._unsaid.pop(_name(call), None)
+            values = {**_named(calls), "most": MAX_ATTEMPTS, "decides": decides}
+            await self._try("rowcall.live_on", values)
 
     async def resume(self, calls: Sequence[Call]) -> None:
         """Their run goes on, after it was noted to have ended. Never noted after an end that comes later."""
@@ -96,18 +120,22 @@ class Attempts:
         statement = self._statements[name]
         return await self._database.fetch(statement.sql, [statement.bind(values)], timeout_s=timeout_s)
 
-    async def _try(self, name: str, values: Mapping[str, object]) -> list[Row]:
-        """As far as that is possible: a loss too many or too few condemns nobody by itself."""
+    async def _try(self, name: str, values: Mapping[str, object]) -> list[Row] | None:
+        """As far as that is possible: a loss too many or too few condemns nobody by itself. None where it was not."""
         try:
             return await self._run(name, values, LOOKUP_S)
         except Exception as error:  # noqa: BLE001 - the calls themselves will meet whatever it is
             log.info("attempts could not be looked up, or changed", statement=name, error=repr(error))
-            return []
+            return None
 
 
 def key_of(call: Call) -> Key:
     """What is noted of it, is noted under this."""
     return call.id, call.caller, call.args_hash
+
+
+def _name(call: Call) -> tuple[str, Key]:
+    return call.message_id, key_of(call)
 
 
 def _named(calls: Sequence[Call]) -> dict[str, object]:

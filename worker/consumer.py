@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import random
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -80,6 +80,7 @@ class Consumer:
         self._attach(connection, socket)
 
     def _on_channel_closed(self, channel: AbstractChannel) -> None:
+        self._in_background(self._pipeline.live_on())
         if self._channel is channel and self.link.up.is_set():
             self.link.drop("its channel closed")
 
@@ -93,9 +94,12 @@ class Consumer:
         except Exception:
             # Left alone it would lie unsettled in our hands for as long as the connection lasts.
             log.exception("a bug: a message could not be taken; a write goes to the dead letters")
-            rejecting = asyncio.create_task(reject(channel, message.tag))
-            self._running.add(rejecting)
-            rejecting.add_done_callback(self._running.discard)
+            self._in_background(reject(channel, message.tag))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
     def _take(self, delivery: Delivery) -> None:
         """Begin with a message, or let it lie while enough is in hand."""

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from worker.attempts import Attempts
     from worker.calls import Call
 
-LONG_S = 2.0
-"""Most that kill have done so before. No run that decides is alone for less."""
+LONG_S = 1.75
+"""Most that kill have done so before. Less than a run that decides is alone for, and than anybody waits for a lock."""
 
 
 class Here:
@@ -60,13 +60,24 @@ class Here:
             try:
                 yield
             finally:
-                await end(acquitting)
                 self._long = _without(self._long, [call])
+                await end(acquitting)
 
     async def _acquit(self, call: Call) -> None:
         await asyncio.sleep(LONG_S)
         self._long.append(call)
         await self._attempts.acquit([call])
+
+    async def live_on(self) -> None:
+        """The broker gives their messages to others, as if this worker were lost: it lives, and they go on."""
+        self._excused = []
+        while companions := _of_one_message(self._noted):
+            self._noted = _without(self._noted, companions)
+            if companions == _without(companions, self._long):
+                decides = companions != _without(companions, self._deciding)
+                await self._attempts.live_on(companions, decides=decides)
+            else:
+                await self._attempts.end(companions)
 
     @contextlib.asynccontextmanager
     async def deciding(self, call: Call) -> AsyncGenerator[None]:

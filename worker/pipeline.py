@@ -50,6 +50,10 @@ class Pipeline:
         self._teller = Teller(served, database.clock)
         self._admission = Admission(served, settings, database.clock)
 
+    async def live_on(self) -> None:
+        """The messages in hand are given to others, though this worker lives: no suspect among them was lost."""
+        await self._suspects.live_on()
+
     async def answer(self, body: bytes, origin: Origin, routing_key: str) -> Answered:
         """Answer every call of a message."""
         whole = Answered([])

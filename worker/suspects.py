@@ -37,6 +37,9 @@ Run = Callable[[Sequence[Call]], Awaitable[None]]
 SLOW_PATIENCE_S = 5.0
 """So long at most a slow suspect has no other slow one beside it: all of them would take as long as all together."""
 
+LIVES_S = 1.0
+"""Before a call is condemned, a worker that lost no more than its connection to the broker has so long to say so."""
+
 BEGINS = "a suspect begins to run"
 
 log = structlog.get_logger("rowcall.suspects")
@@ -50,6 +53,10 @@ class Suspects:
         self._turns, self._slow_turns = Turns(), Turns(SLOW_PATIENCE_S)
         self._quiet = quiet
         self._here = Here(self._attempts)
+
+    async def live_on(self) -> None:
+        """The broker took this worker for lost; what it runs is no loss."""
+        await self._here.live_on()
 
     async def not_run(self, reads: Sequence[Call]) -> None:
         """Answer reads that came again."""
@@ -77,7 +84,8 @@ class Suspects:
             alone = [call for call in writes if begun.get(key_of(call)) != (0, 0)]
             try:
                 with self._here.run(together), self._here.noted(together):
-                    await self._attempts.end(alone)  # until its turn has come
+                    if begun:
+                        await self._attempts.end(alone)  # until its turn has come
                     trying.create_task(self._one_by_one(alone, run, losses))
                     for call in together:
                         log.info(BEGINS, method=call.method, id=call.shown_id, losses=0, copies=0)
@@ -165,15 +173,19 @@ class Counted:
             raise CopyRunsError("a copy of it is running in this very worker")
         decides = self.losses == MAX_ATTEMPTS - 1
         alone = decides and self.alone_left > 0
-        self.alone_left -= alone
+        if alone:
+            self.alone_left -= 1
+        company = self.quiet.alone() if alone else self.quiet.beside()
         deciding = self.here.deciding(call) if decides else contextlib.nullcontext()
         with self.here.run([call]):
-            async with self.quiet.alone() if alone else self.quiet.beside(), deciding:
+            async with company, deciding:
                 return await self._run_noted(call, database, decides=decides, alone=alone)
 
     async def _run_noted(self, call: Call, database: Database, *, decides: bool, alone: bool) -> list[Result]:
-        begun = await self.attempts.begin([call], timeout_s=call.left_s, decides=decides)
-        losses, copies = begun[key_of(call)]
+        losses, copies = await self._begin(call, decides=decides)
+        if losses >= MAX_ATTEMPTS:
+            await asyncio.sleep(min(LIVES_S, call.left_s / 2))
+            losses, copies = await self._begin(call, decides=decides)
         if losses >= MAX_ATTEMPTS:
             raise _condemned(call)
         try:
@@ -189,6 +201,10 @@ class Counted:
         if self.method.lane == "read":  # no receipt tells a copy of it that it has run
             await self.attempts.end([call])
         return results
+
+    async def _begin(self, call: Call, *, decides: bool) -> tuple[int, int]:
+        begun = await self.attempts.begin([call], timeout_s=call.left_s, decides=decides)
+        return begun[key_of(call)]
 
     def _give_way(self, losses: int, copies: int, *, alone: bool) -> None:
         """CopyRunsError if it may not run now, or not beside others."""

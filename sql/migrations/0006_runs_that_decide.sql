@@ -1,6 +1,7 @@
--- `deciding` are messages whose run began when two workers were lost already, or may have been: it is to tell whether
--- the call kills. `decided` says that a worker was lost with such a run; before, the `count` of a write ends at two.
--- `acquitted` are messages whose run went on for so long that its loss will not count, `forgiven` how many did not.
+-- `deciding` are messages whose run began, or would have, when two workers were lost already, or may have been: it is
+-- to tell whether the call kills. `decided` says that a worker was lost with such a run; before, `count` ends at two.
+-- `acquitted` are messages whose run went on for so long that its loss will not count, `forgiven` says how many
+-- did not.
 alter table rowcall.attempts
 add column deciding uuid[] not null default '{}',
 add column decided boolean not null default false,

@@ -8,8 +8,8 @@ where id = any(:ids::uuid[]);
 -- Note that a message was lost with the worker that had it; how many were, by now, with each of its calls. It counts
 -- if its run had begun, and was not acquitted. First deliveries are not noted: of the messages that come again without
 -- a run the first counts, and the id of zeros says that it did; the others may have been lost with the same worker, or
--- by the broker. Reads have no runs that are noted: each of their messages counts. The loss of a write that would be
--- one too many counts only if a run that decides was lost: any other may have been beside whatever killed.
+-- by the broker. Of reads each message counts: its client sent it because the one before was lost. The loss that would
+-- be one too many counts only if a run that decides was lost: any other may have been beside whatever killed.
 insert into rowcall.attempts as a (id, caller, args_hash, count, messages)
 select distinct
     c.id,
@@ -22,10 +22,8 @@ order by c.id, c.args_hash
 on conflict (id, caller, args_hash) do update
     set
         count = a.count + case
-            when :message::uuid = any(a.acquitted) then 0
-            when
-                a.count >= :most::int8 - 1
-                and not (:each::boolean or a.decided or :message::uuid = any(a.deciding)) then 0
+            when :message::uuid = any(a.acquitted) and a.forgiven < :forgiven::int8 then 0
+            when a.count >= :most::int8 - 1 and not (a.decided or :message::uuid = any(a.deciding)) then 0
             when :message::uuid = any(a.running) then 1
             when :message::uuid = any(a.messages) then 0
             when '00000000-0000-0000-0000-000000000000' = any(a.messages) and not :each::boolean then 0
@@ -36,7 +34,7 @@ on conflict (id, caller, args_hash) do update
         deciding = array_remove(a.deciding, :message::uuid),
         decided = a.decided or (:message::uuid = any(a.deciding) and :message::uuid = any(a.running)),
         acquitted = array_remove(a.acquitted, :message::uuid),
-        forgiven = a.forgiven + case when :message::uuid = any(a.acquitted) then 1 else 0 end,
+        forgiven = least(a.forgiven + case when :message::uuid = any(a.acquitted) then 1 else 0 end, :forgiven::int8),
         at = clock_timestamp()
 returning a.id, a.caller, a.args_hash, a.count;
 
@@ -93,9 +91,38 @@ set
 from ended as e
 where a.id = e.id and a.caller = e.caller and a.args_hash = e.args_hash;
 
+-- name: live_on
+-- Their worker has lost its connection to the broker, so others get their messages; but it lives, and they go on. What
+-- is noted of them ends, and a loss that another noted meanwhile is taken back; unless it may not have been counted.
+with alive as (
+    select
+        a.id,
+        a.caller,
+        a.args_hash,
+        not :message::uuid = any(a.running) as lost
+    from rowcall.attempts as a
+    where (a.id, a.args_hash) in (select * from unnest(:ids::uuid[], :digests::bytea[])) and a.caller = :caller::text
+    order by a.id, a.args_hash
+    for update
+)
+
+update rowcall.attempts as a
+set
+    count = case
+        when not e.lost or a.count = 0 then a.count
+        when a.count >= :most::int8 - 1 and not a.decided then a.count
+        else a.count - 1
+    end,
+    decided = a.decided and not (e.lost and :decides::boolean),
+    running = array_remove(a.running, :message::uuid),
+    deciding = array_remove(a.deciding, :message::uuid),
+    acquitted = array_remove(a.acquitted, :message::uuid)
+from alive as e
+where a.id = e.id and a.caller = e.caller and a.args_hash = e.args_hash;
+
 -- name: acquit_runs
--- They have run for a while, and their worker lives: should it be lost later, that does not count, so many times at
--- most. Until then copies wait for them as for any that run.
+-- They have run for a while, and their worker lives: should it be lost later, that does not count, unless so many were
+-- forgiven already. Until then copies wait for them as for any that run.
 update rowcall.attempts as a
 set
     deciding = array_remove(a.deciding, :message::uuid),
@@ -104,7 +131,7 @@ where
     (a.id, a.args_hash) in (select * from unnest(:ids::uuid[], :digests::bytea[]))
     and a.caller = :caller::text
     and :message::uuid = any(a.running)
-    and a.forgiven < :most::int8;
+    and a.forgiven < :forgiven::int8;
 
 -- name: delete_attempts
 -- Forget those of calls that were not delivered again since.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 
+from rpc_client.errors import Reason
 from tests.chaos.deeds import STEADY_S
 from tests.chaos.evidence import Answered, Asked, Evidence
 from tests.chaos.folder import Folder, lines
@@ -129,18 +130,24 @@ def _healed(evidence: Evidence) -> list[float]:
 
 
 def _innocent(folder: Path, evidence: Evidence) -> tuple[int, int]:
-    """Calls that never killed anybody, dead-lettered as poison: for what a call beside them did, and for what we did.
+    """Calls that never killed anybody, taken for poison: for what a call beside them did, and for what we did.
 
     Of a call at whose every noted run the nemesis or a crash point killed its worker, nobody could know better.
     """
     letters: Iterable[dict[str, object]] = lines(Folder(folder).dump / "dead_letters.jsonl")
-    condemned = [
+    buried = {
         str(letter.get("id"))
         for letter in letters
-        if letter.get("reason") == "poison" and letter.get("method") not in DEADLY
-    ]
+        if letter.get("reason") == Reason.POISON and letter.get("method") not in DEADLY
+    }
+    condemned = buried | {id_ for id_, asked in evidence.asked.items() if asked.method not in DEADLY and _told(asked)}
     unlucky = sum(not evidence.killed_beside(request_id) for request_id in condemned)
     return len(condemned) - unlucky, unlucky
+
+
+def _told(asked: Asked) -> bool:
+    """Whether its caller heard that it is poison: of a read there is no letter."""
+    return any(line.get("reason") == Reason.POISON for line in asked.heard)
 
 
 def _worst(what: str, values: Sequence[float], most: float) -> Figure:

@@ -238,6 +238,13 @@ def test_a_letter_of_poison_of_which_no_worker_says_that_it_ran_is_too_much(run:
     assert not run.figure("another's deaths").holds
 
 
+def test_a_read_whose_caller_is_told_that_it_is_poison_is_too_much(run: Run):
+    run.asked("innocent", 1.0, 2.0, method="accounts.get_account", what="error", reason="poison")
+    run.asked("a-killer", 1.0, 2.0, method="chaos.kill_read", what="error", reason="poison")
+
+    assert run.figure("another's deaths").value == 1
+
+
 def test_without_an_occasion_there_is_nothing_to_judge(run: Run):
     assert run.figure("SIGKILL").holds
     assert "no occasion" in run.figure("SIGKILL").text

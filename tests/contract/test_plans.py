@@ -199,10 +199,11 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "rowcall.find_attempts": {
         "ids": [UUID(md5(f"receipt-{n}".encode(), usedforsecurity=False).hexdigest()) for n in range(64)]
     },
-    "rowcall.note_losses": {**MANY_ATTEMPTS, "each": True, "most": 3},
+    "rowcall.note_losses": {**MANY_ATTEMPTS, "each": True, "most": 3, "forgiven": 2},
     "rowcall.begin_runs": {**MANY_ATTEMPTS, "most": 3, "decides": True},
     "rowcall.end_runs": MANY_ATTEMPTS,
-    "rowcall.acquit_runs": {**MANY_ATTEMPTS, "most": 2},
+    "rowcall.acquit_runs": {**MANY_ATTEMPTS, "forgiven": 2},
+    "rowcall.live_on": {**MANY_ATTEMPTS, "most": 3, "decides": True},
     "rowcall.delete_attempts": {"before": "2026-01-01 00:10Z"},
     "rowcall.store_receipt": {"outcome": "", "events": None},
     "rowcall.fence_receipt": {"outcome": "", "letters": "own"},

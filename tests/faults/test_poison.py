@@ -119,7 +119,7 @@ async def test_a_read_that_kills_its_workers_kills_three_and_every_other_read_is
 
     assert ends == [-signal.SIGKILL] * 3
     assert is_poison(killer)
-    assert "3 workers in a row" in str(killer)
+    assert "3 workers were lost" in str(killer)
     assert answers == [0] * 83
     assert alive == 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
@@ -9,12 +10,17 @@ import asyncpg
 import pytest
 
 from tests.conftest import connected
-from worker import stream
+from worker import stream, topology
+from worker.consumer import Consumer
 from worker.copying import Copying, Watch
+from worker.discretion import Discretion
+from worker.keys import KeyRing
 from worker.pipeline import Pipeline
+from worker.replies import Replies
 from worker.served import Served
 from worker.settings import WorkerSettings
 from worker.stream import Stream
+from worker.testing import LocalWorker
 
 NewCopying = Callable[..., Awaitable[Copying]]
 
@@ -45,3 +51,20 @@ async def new_copying(recording: WorkerSettings, served: Served, postgres_url: s
 async def account(sql: asyncpg.Connection, pipeline: Pipeline) -> None:
     """The account that suspects deposit into."""
     await sql.execute("insert into accounts.accounts (account_id, owner) values ('a-1', 'me')")
+
+
+@pytest.fixture
+async def consumer(settings: WorkerSettings, local: LocalWorker) -> AsyncIterator[Consumer]:
+    """What takes calls off the queues, for the pipeline of `local`."""
+    replies = Replies(settings, Discretion(KeyRing([])))
+    consumer = Consumer(settings, local.pipeline, replies, lambda *_: None)
+    replies.link.start()
+    consumer.link.start()
+    await consumer.link.up.wait()
+    try:
+        yield consumer
+    finally:
+        await consumer.drain(asyncio.Event())
+        await consumer.link.stop()
+        await replies.link.stop()
+        await topology.delete(settings)

@@ -69,7 +69,7 @@ async def note(
     *,
     decided: bool = False,
 ) -> None:
-    """That so many workers died of this call, a deposit of 5; `decided` if one of them had nothing else in hand."""
+    """That so many workers died of this call, a deposit of 5; `decided` if one of them with a run that decides."""
     hashed = hash_arguments(method, arguments)
     await sql.execute(
         "insert into rowcall.attempts (id, caller, args_hash, count, run, decided) values ($1, $2, $3, $4, $5, $6)",

@@ -11,34 +11,10 @@ import pytest
 
 from accounts import AsyncAccounts
 from rpc_client import AsyncClient
-from worker import topology
 from worker.consumer import Consumer
-from worker.discretion import Discretion
-from worker.keys import KeyRing
-from worker.replies import Replies
-from worker.settings import WorkerSettings
-from worker.testing import LocalWorker
 
 WAITING = """select count(*) from pg_stat_activity
 where datname = current_database() and wait_event_type = 'Lock'"""
-
-
-@pytest.fixture
-async def consumer(settings: WorkerSettings, local: LocalWorker, monkeypatch) -> AsyncIterator[Consumer]:
-    """Two calls are enough for it."""
-    monkeypatch.setattr("worker.consumer.MAX_CALLS_IN_HAND", 2)
-    replies = Replies(settings, Discretion(KeyRing([])))
-    consumer = Consumer(settings, local.pipeline, replies, lambda *_: None)
-    replies.link.start()
-    consumer.link.start()
-    await consumer.link.up.wait()
-    try:
-        yield consumer
-    finally:
-        await consumer.drain(asyncio.Event())
-        await consumer.link.stop()
-        await replies.link.stop()
-        await topology.delete(settings)
 
 
 @pytest.fixture
@@ -56,8 +32,9 @@ async def locked(pool: asyncpg.Pool, *account_ids: str) -> AsyncIterator[None]:
 
 
 async def test_room_for_two_lets_two_messages_begin(
-    consumer: Consumer, client: AsyncClient, sql: asyncpg.Connection, pool: asyncpg.Pool
+    consumer: Consumer, client: AsyncClient, sql: asyncpg.Connection, pool: asyncpg.Pool, monkeypatch
 ):
+    monkeypatch.setattr("worker.consumer.MAX_CALLS_IN_HAND", 2)
     accounts = AsyncAccounts(client)
     for account_id in ("a-1", "a-2", "a-3"):
         await accounts.open_account(account_id, "me")

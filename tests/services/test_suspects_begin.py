@@ -184,6 +184,20 @@ async def test_a_loss_after_it_was_acquitted_does_not_count_twice_and_copies_wai
     assert (await noted.begin([copy], timeout_s=5))[key_of(call)] == (1, 1)
 
 
+async def test_two_losses_are_forgiven_and_no_more_however_many_copies_run(local, settings, sql):
+    noted = Attempts(local.database, local.served.statements)
+    copies = [a_call(local, settings, message_id) for message_id in "ab"]
+    for copy in copies:
+        await noted.begin([copy], timeout_s=5)
+    await sql.execute("update rowcall.attempts set forgiven = 1")
+    for copy in copies:
+        await noted.acquit([copy])
+    counts = [tuple((await noted.lost([copy], timeout_s=5)).values()) for copy in copies]
+
+    assert counts == [(0,), (1,)]
+    assert await sql.fetchval("select forgiven from rowcall.attempts") == 2
+
+
 async def test_acquitting_what_runs_no_more_changes_nothing(local, settings, sql):
     call, noted = a_call(local, settings, "m"), Attempts(local.database, local.served.statements)
     await noted.begin([call], timeout_s=5)

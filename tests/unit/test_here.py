@@ -25,6 +25,9 @@ class Notes:
     async def acquit(self, calls: Sequence[Any]) -> None:
         self.written.append(("acquit", [call.id for call in calls]))
 
+    async def live_on(self, calls: Sequence[Any], *, decides: bool) -> None:
+        self.written.append(("decides" if decides else "lives on", [call.id for call in calls]))
+
     async def resume(self, calls: Sequence[Any]) -> None:
         await asyncio.sleep(0)
         self.written.append(("resume", [call.id for call in calls]))
@@ -98,6 +101,18 @@ async def test_what_runs_for_long_is_acquitted_and_again_once_others_have_decide
     noted = [("acquit", ["x"]), ("end", ["x"])]
     assert sorted(notes.written[:2]) == noted
     assert notes.written[2:] == [("resume", ["x"]), ("acquit", ["x"])]
+
+
+async def test_whoever_lives_on_without_the_broker_says_so_of_all_and_resumes_nothing(here: Here, notes: Notes):
+    x, y, decides = a_call("x", "m"), a_call("y", "m"), a_call("d")
+    with here.noted([x, y]):
+        async with here.deciding(decides):
+            with here.noted([decides]):
+                await here.live_on()
+    with here.noted([x, y]):
+        await here.live_on()
+
+    assert notes.written == [("end", ["x", "y"]), ("decides", ["d"]), ("lives on", ["x", "y"])]
 
 
 async def test_a_copy_is_here_as_long_as_another_runs(here: Here):

@@ -1,0 +1,110 @@
+"""A message comes again, and yet nobody died: its worker lost the broker, or PostgreSQL, and goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+
+from accounts import AsyncAccounts
+from tests.services.suspects_given import a_call, again, attempts, deposit, told
+from worker.attempts import Attempts, key_of
+
+
+async def test_a_worker_that_loses_its_connection_to_the_broker_is_no_loss(consumer, client, account, sql):
+    running = "select exists (select from rowcall.attempts where running <> '{}')"
+    async with sql.transaction():
+        await sql.execute("select from accounts.accounts for update")
+        depositing = asyncio.create_task(AsyncAccounts(client).deposit("a-1", 5))
+        async with asyncio.timeout(20):
+            while not consumer._running:
+                await asyncio.sleep(0.01)
+            consumer.link.drop("tests")
+            while not await sql.fetchval(running):
+                await asyncio.sleep(0.01)
+            consumer.link.drop("tests")
+            while await sql.fetchval(running):
+                await asyncio.sleep(0.01)
+            await consumer.link.up.wait()
+
+    assert await depositing == 5
+    assert set((await attempts(sql)).values()) == {1}  # nobody can tell of a first delivery
+
+
+@pytest.mark.parametrize("noted_first", [True, False])
+async def test_that_a_living_worker_lost_the_broker_counts_for_nothing(local, settings, sql, noted_first):
+    call, noted = a_call(local, settings, "m"), Attempts(local.database, local.served.statements)
+    await noted.begin([call], timeout_s=5, decides=True)
+    await sql.execute("update rowcall.attempts set count = 2")
+    if noted_first:
+        await noted.lost([call], timeout_s=5)
+    await noted.live_on([call], decides=True)
+
+    assert list((await noted.lost([call], timeout_s=5)).values()) == [2]
+    assert await sql.fetchval("select running = '{}' and not decided from rowcall.attempts")
+
+
+async def test_what_was_not_counted_is_not_taken_back(local, settings, sql):
+    call, noted = a_call(local, settings, "m"), Attempts(local.database, local.served.statements)
+    await noted.begin([call], timeout_s=5)
+    await sql.execute("update rowcall.attempts set count = 2")  # by its copies
+    await noted.lost([call], timeout_s=5)
+    await noted.live_on([call], decides=False)
+
+    assert list((await attempts(sql)).values()) == [2]
+
+
+async def test_before_a_call_is_condemned_a_living_worker_has_the_time_to_say_so(
+    pipeline, account, local, settings, sql
+):
+    request_id = uuid4()
+    call = replace(a_call(local, settings, "m"), id=str(request_id))
+    noted = Attempts(local.database, local.served.statements)
+    await noted.begin([call], timeout_s=5, decides=True)
+    await sql.execute("update rowcall.attempts set count = 2")
+
+    answering = asyncio.create_task(again(pipeline, deposit(request_id), message_id="m"))
+    async with asyncio.timeout(10):
+        while await attempts(sql) != {request_id: 3}:
+            await asyncio.sleep(0.01)
+    await noted.live_on([call], decides=True)
+
+    assert told(await answering) == [5]
+    assert await attempts(sql) == {request_id: 2}
+
+
+async def test_an_end_that_could_not_be_noted_is_before_anything_else_begins(local, settings, sql, monkeypatch):
+    monkeypatch.setattr("worker.attempts.LOOKUP_S", 0.2)
+    noted = Attempts(local.database, local.served.statements)
+    ended = a_call(local, settings, "m")
+    other = replace(ended, id="00000000-0000-4000-8000-000000000002", message_id="other")
+    await noted.begin([ended], timeout_s=5)
+    async with sql.transaction():
+        await sql.execute("lock table rowcall.attempts in share mode")
+        await noted.end([ended])
+    unsaid = await sql.fetchval("select running <> '{}' from rowcall.attempts")
+    await noted.begin([other], timeout_s=5)
+
+    assert unsaid
+    assert [row["id"] for row in await sql.fetch("select id::text from rowcall.attempts where running <> '{}'")] == [
+        other.id
+    ]
+    assert await noted.begin([ended], timeout_s=5) == {key_of(ended): (0, 0)}
+
+
+async def test_a_call_that_begins_anew_is_not_ended_for_what_could_not_be_noted_before(
+    local, settings, sql, monkeypatch
+):
+    monkeypatch.setattr("worker.attempts.LOOKUP_S", 0.2)
+    noted = Attempts(local.database, local.served.statements)
+    call = a_call(local, settings, "m")
+    await noted.begin([call], timeout_s=5)
+    async with sql.transaction():
+        await sql.execute("lock table rowcall.attempts in share mode")
+        await noted.end([call])
+    for each in (call, replace(call, id=str(uuid4()), message_id="other")):
+        await noted.begin([each], timeout_s=5)
+
+    assert await sql.fetchval("select count(*) from rowcall.attempts where running <> '{}'") == 2
