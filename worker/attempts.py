@@ -74,7 +74,8 @@ class Attempts:
         """Note the ends that could not be, or what begins now would be held against them."""
         for call in beginning:
             self._unsaid.pop(_name(call), None)
-        for call in [*self._unsaid.values()]:
+        while self._unsaid:
+            _, call = self._unsaid.popitem()
             await self.end([call])
             if _name(call) in self._unsaid:
                 return
@@ -93,10 +94,8 @@ class Attempts:
 
     async def _end(self, calls: Sequence[Call]) -> None:
         async with self._in_order:
-            self._unsaid |= {_name(call): call for call in calls}
-            if await self._try("rowcall.end_runs", _named(calls)) is not None:
-                for call in calls:
-                    self._unsaid.pop(_name(call), None)
+            if await self._try("rowcall.end_runs", _named(calls)) is None:
+                self._unsaid |= {_name(call): call for call in calls}
 
     async def acquit(self, calls: Sequence[Call]) -> None:
         """Should their worker be lost, that does not count. So often only: what kills later is found as well."""
@@ -114,6 +113,8 @@ class Attempts:
     async def resume(self, calls: Sequence[Call]) -> None:
         """Their run goes on, after it was noted to have ended. Never noted after an end that comes later."""
         async with self._in_order:
+            for call in calls:
+                self._unsaid.pop(_name(call), None)
             await self._try("rowcall.begin_runs", _begun(calls, decides=False))
 
     async def _run(self, name: str, values: Mapping[str, object], timeout_s: float) -> list[Row]:

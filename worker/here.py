@@ -30,6 +30,8 @@ class Here:
         self._deciding: list[Call] = []
         self._long: list[Call] = []
         """Acquitted, for as long as they are noted."""
+        self._orphans: list[Call] = []
+        """Noted when the broker was lost; it is still to be said that this worker was not."""
 
     def __contains__(self, call: Call) -> bool:
         return any(key_of(each) == key_of(call) for each in self._begun)
@@ -51,6 +53,7 @@ class Here:
             yield
         finally:
             self._noted, self._excused = _without(self._noted, calls), _without(self._excused, calls)
+            self._orphans = _without(self._orphans, calls)
 
     @contextlib.asynccontextmanager
     async def suspected(self, call: Call) -> AsyncGenerator[None]:
@@ -70,9 +73,10 @@ class Here:
 
     async def live_on(self) -> None:
         """The broker gives their messages to others, as if this worker were lost: it lives, and they go on."""
-        self._excused = []
-        while companions := _of_one_message(self._noted):
-            self._noted = _without(self._noted, companions)
+        self._orphans += self._noted
+        self._noted, self._excused = [], []
+        while companions := _of_one_message(self._orphans):
+            self._orphans = _without(self._orphans, companions)
             if companions == _without(companions, self._long):
                 decides = companions != _without(companions, self._deciding)
                 await self._attempts.live_on(companions, decides=decides)

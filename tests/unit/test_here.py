@@ -26,6 +26,7 @@ class Notes:
         self.written.append(("acquit", [call.id for call in calls]))
 
     async def live_on(self, calls: Sequence[Any], *, decides: bool) -> None:
+        await asyncio.sleep(0)
         self.written.append(("decides" if decides else "lives on", [call.id for call in calls]))
 
     async def resume(self, calls: Sequence[Any]) -> None:
@@ -110,7 +111,10 @@ async def test_whoever_lives_on_without_the_broker_says_so_of_all_and_resumes_no
             with here.noted([decides]):
                 await here.live_on()
     with here.noted([x, y]):
-        await here.live_on()
+        living = asyncio.create_task(here.live_on())
+        await asyncio.sleep(0)
+        with here.noted([a_call("of a new connection")]):
+            await living
 
     assert notes.written == [("end", ["x", "y"]), ("decides", ["d"]), ("lives on", ["x", "y"])]
 
