@@ -44,7 +44,7 @@ class Losses:
         if call.losses < MAX_LOSSES:
             self._spawn(self._again(call, call.attempt))
             return None
-        message = f"{MAX_LOSSES} workers in a row were lost while they had {call.method}; it is not sent to another"
+        message = f"{MAX_LOSSES} workers in a row were lost, or stopped, while they had {call.method}; no other gets it"
         error = {"error": InternalError.__name__, "message": message, "details": {"reason": Reason.POISON}}
         return Reply(call.id, None, error)
 

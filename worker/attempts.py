@@ -59,11 +59,15 @@ class Attempts:
         running, it counts as one. A call comes to ``MAX_ATTEMPTS`` losses only if a worker is lost with a run that
         `decides`: one that begins with two losses known, or feared.
         """
-        await self._catch_up(calls)
+        async with asyncio.timeout(max(timeout_s, 0)):
+            await self._catch_up(calls)
         try:
             rows = await self._run("rowcall.begin_runs", _begun(calls, decides=decides), timeout_s)
         except asyncio.CancelledError:
             await self.end(calls)  # it may be noted, though nobody hears so any more
+            raise
+        except Exception:
+            self._unsaid |= {_name(call): call for call in calls}
             raise
         sent = {key_of(call): call.attempt for call in calls}
         suspected = [row for row in rows if row["count"] + row["copies"]]
@@ -72,13 +76,16 @@ class Attempts:
 
     async def _catch_up(self, beginning: Sequence[Call]) -> None:
         """Note the ends that could not be, or what begins now would be held against them."""
-        for call in beginning:
-            self._unsaid.pop(_name(call), None)
-        while self._unsaid:
-            _, call = self._unsaid.popitem()
-            await self.end([call])
-            if _name(call) in self._unsaid:
-                return
+        if not self._unsaid:
+            return
+        async with self._in_order:
+            for call in beginning:
+                self._unsaid.pop(_name(call), None)
+            while calls := of_one_message([*self._unsaid.values()]):
+                if await self._try("rowcall.end_runs", _named(calls)) is None:
+                    return
+                for call in calls:
+                    self._unsaid.pop(_name(call), None)
 
     async def end(self, calls: Sequence[Call]) -> None:
         """Their run has ended, and their worker lives. Who is cancelled meanwhile, once, notes it all the same."""
@@ -107,8 +114,7 @@ class Attempts:
         async with self._in_order:
             for call in calls:
                 self._unsaid.pop(_name(call), None)
-            values = {**_named(calls), "most": MAX_ATTEMPTS, "decides": decides}
-            await self._try("rowcall.live_on", values)
+            await self._try("rowcall.live_on", {**_named(calls), "decides": decides})
 
     async def resume(self, calls: Sequence[Call]) -> None:
         """Their run goes on, after it was noted to have ended. Never noted after an end that comes later."""
@@ -133,6 +139,11 @@ class Attempts:
 def key_of(call: Call) -> Key:
     """What is noted of it, is noted under this."""
     return call.id, call.caller, call.args_hash
+
+
+def of_one_message(calls: Sequence[Call]) -> list[Call]:
+    """Those of the first's."""
+    return [call for call in calls if (call.message_id, call.caller) == (calls[0].message_id, calls[0].caller)]
 
 
 def _name(call: Call) -> tuple[str, Key]:

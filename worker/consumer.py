@@ -80,8 +80,10 @@ class Consumer:
         self._attach(connection, socket)
 
     def _on_channel_closed(self, channel: AbstractChannel) -> None:
+        if self._channel is not channel:
+            return
         self._in_background(self._pipeline.live_on())
-        if self._channel is channel and self.link.up.is_set():
+        if self.link.up.is_set():
             self.link.drop("its channel closed")
 
     async def _on_cancelled(self, _: object) -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Generator, Sequence
 from typing import TYPE_CHECKING
 
 from rpc_client.tasks import end
-from worker.attempts import key_of
+from worker.attempts import key_of, of_one_message
 
 if TYPE_CHECKING:
     from worker.attempts import Attempts
@@ -75,13 +75,10 @@ class Here:
         """The broker gives their messages to others, as if this worker were lost: it lives, and they go on."""
         self._orphans += self._noted
         self._noted, self._excused = [], []
-        while companions := _of_one_message(self._orphans):
+        while companions := of_one_message(self._orphans):
             self._orphans = _without(self._orphans, companions)
-            if companions == _without(companions, self._long):
-                decides = companions != _without(companions, self._deciding)
-                await self._attempts.live_on(companions, decides=decides)
-            else:
-                await self._attempts.end(companions)
+            decides = companions != _without(companions, self._deciding)
+            await self._attempts.live_on(companions, decides=decides)
 
     @contextlib.asynccontextmanager
     async def deciding(self, call: Call) -> AsyncGenerator[None]:
@@ -98,23 +95,18 @@ class Here:
             await self._resume()
 
     async def _excuse(self) -> None:
-        while companions := _of_one_message(_without(self._noted, self._deciding)):
+        while companions := of_one_message(_without(self._noted, self._deciding)):
             self._noted = _without(self._noted, companions)
             self._excused += companions
             await self._attempts.end(companions)
 
     async def _resume(self) -> None:
-        while not self._deciding and (companions := _of_one_message(self._excused)):
+        while not self._deciding and (companions := of_one_message(self._excused)):
             self._excused = _without(self._excused, companions)
             self._noted += companions
             await self._attempts.resume(companions)
             if long := [call for call in companions if any(call is each for each in self._long)]:
                 await self._attempts.acquit(long)
-
-
-def _of_one_message(calls: Sequence[Call]) -> list[Call]:
-    """Those of the first's."""
-    return [call for call in calls if (call.message_id, call.caller) == (calls[0].message_id, calls[0].caller)]
 
 
 def _without(calls: Sequence[Call], gone: Sequence[Call]) -> list[Call]:

@@ -8,27 +8,37 @@ where id = any(:ids::uuid[]);
 -- Note that a message was lost with the worker that had it; how many were, by now, with each of its calls. It counts
 -- if its run had begun, and was not acquitted. First deliveries are not noted: of the messages that come again without
 -- a run the first counts, and the id of zeros says that it did; the others may have been lost with the same worker, or
--- by the broker. Of reads each message counts: its client sent it because the one before was lost. The loss that would
+-- by the broker. Of reads each counts: mostly, a client sends a further one for nothing but a loss. The loss that would
 -- be one too many counts only if a run that decides was lost: any other may have been beside whatever killed.
-insert into rowcall.attempts as a (id, caller, args_hash, count, messages)
+insert into rowcall.attempts as a (id, caller, args_hash, count, messages, lost, counted)
 select distinct
     c.id,
     :caller::text as caller,
     c.args_hash,
     1 as count,
-    array[:message::uuid, '00000000-0000-0000-0000-000000000000'] as messages
+    array[:message::uuid, '00000000-0000-0000-0000-000000000000'] as messages,
+    array[:message::uuid] as lost,
+    array[:message::uuid] as counted
 from unnest(:ids::uuid[], :digests::bytea[]) as c (id, args_hash)
 order by c.id, c.args_hash
 on conflict (id, caller, args_hash) do update
     set
-        count = a.count + case
-            when :message::uuid = any(a.acquitted) and a.forgiven < :forgiven::int8 then 0
-            when a.count >= :most::int8 - 1 and not (a.decided or :message::uuid = any(a.deciding)) then 0
-            when :message::uuid = any(a.running) then 1
-            when :message::uuid = any(a.messages) then 0
-            when '00000000-0000-0000-0000-000000000000' = any(a.messages) and not :each::boolean then 0
-            else 1
-        end,
+        (count, counted) = ( -- noqa: disable=RF01
+            select
+                a.count + case when l.counts then 1 else 0 end as count,
+                case when l.counts then a.counted || excluded.counted else a.counted end as counted
+            from (
+                select case
+                    when :message::uuid = any(a.acquitted) and a.forgiven < :forgiven::int8 then false
+                    when a.count >= :most::int8 - 1 and not (a.decided or :message::uuid = any(a.deciding)) then false
+                    when :message::uuid = any(a.running) then true
+                    when :message::uuid = any(a.messages) then false
+                    when '00000000-0000-0000-0000-000000000000' = any(a.messages) and not :each::boolean then false
+                    else true
+                end as counts
+            ) as l
+        ), -- noqa: enable=RF01
+        lost = array_remove(a.lost, :message::uuid) || excluded.lost,
         messages = case when :message::uuid = any(a.messages) then a.messages else a.messages || excluded.messages end,
         running = array_remove(a.running, :message::uuid),
         deciding = array_remove(a.deciding, :message::uuid),
@@ -92,14 +102,16 @@ from ended as e
 where a.id = e.id and a.caller = e.caller and a.args_hash = e.args_hash;
 
 -- name: live_on
--- Their worker has lost its connection to the broker, so others get their messages; but it lives, and they go on. What
--- is noted of them ends, and a loss that another noted meanwhile is taken back; unless it may not have been counted.
+-- Their worker has lost its connection to the broker, so others get their messages; but it lives, and they go on. If
+-- another has noted their loss already, that is taken back, and what is noted of their messages now is of that one's
+-- run; if not, what is noted of them ends.
 with alive as (
     select
         a.id,
         a.caller,
         a.args_hash,
-        not :message::uuid = any(a.running) as lost
+        :message::uuid = any(a.counted) as counts,
+        case when not :message::uuid = any(a.lost) then :message::uuid end as ended
     from rowcall.attempts as a
     where (a.id, a.args_hash) in (select * from unnest(:ids::uuid[], :digests::bytea[])) and a.caller = :caller::text
     order by a.id, a.args_hash
@@ -108,15 +120,12 @@ with alive as (
 
 update rowcall.attempts as a
 set
-    count = case
-        when not e.lost or a.count = 0 then a.count
-        when a.count >= :most::int8 - 1 and not a.decided then a.count
-        else a.count - 1
-    end,
-    decided = a.decided and not (e.lost and :decides::boolean),
-    running = array_remove(a.running, :message::uuid),
-    deciding = array_remove(a.deciding, :message::uuid),
-    acquitted = array_remove(a.acquitted, :message::uuid)
+    count = a.count - case when e.counts then 1 else 0 end,
+    counted = array_remove(a.counted, :message::uuid),
+    decided = a.decided and not (e.counts and :decides::boolean),
+    running = array_remove(a.running, e.ended),
+    deciding = array_remove(a.deciding, e.ended),
+    acquitted = array_remove(a.acquitted, e.ended)
 from alive as e
 where a.id = e.id and a.caller = e.caller and a.args_hash = e.args_hash;
 

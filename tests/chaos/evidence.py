@@ -125,6 +125,11 @@ class Evidence:
                 found.append((first, ends.get(pid, inf)))
         return found
 
+    def ended(self, pid: int) -> float:
+        """When a process came to its end, if ever."""
+        ends = (line["mono"] for line in lines(self._folder.crew) if line["what"] == "end" and line["pid"] == pid)
+        return next(ends, inf)
+
     def silences(self) -> list[float]:
         """When the broker gave a peer up that it had not heard of."""
         log = self._folder.logs / "rabbitmq.log"

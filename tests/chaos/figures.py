@@ -112,11 +112,15 @@ def _first_good(evidence: Evidence, *faults: str) -> list[float]:
 
 
 def _noticed(evidence: Evidence) -> list[float]:
-    """From a peer's last word until the broker gave it up; one that is only frozen may come back before that."""
+    """From a peer's last word until the broker gave it up; one that is only frozen may come back before that.
+
+    Nor is one silent that ended: the kernel says so for it.
+    """
     silences, found = evidence.silences(), []
     for deed in evidence.done("freeze", "worker-cut"):
         after = [silence - deed["mono"] for silence in silences if 0 < silence - deed["mono"] < NOTICE_S]
-        found += after[:1] or ([inf] if deed["fault"] == "worker-cut" else [])
+        was_to_be = deed["fault"] == "worker-cut" and evidence.ended(deed["pid"]) > deed["until"]
+        found += after[:1] or ([inf] if was_to_be else [])
     return found
 
 

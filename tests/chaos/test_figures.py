@@ -37,7 +37,7 @@ class Run:
         self._add(self.folder.logs / log, {"event": "consuming", "timestamp": at})
 
     def did(self, fault: str, mono: float, until: float | None = None, target: str = "worker-0") -> None:
-        line = {"fault": fault, "target": target, "mono": mono, "until": mono if until is None else until}
+        line = {"fault": fault, "target": target, "pid": 0, "mono": mono, "until": mono if until is None else until}
         self._add(self.folder.nemesis, line)
 
     def asked(self, id_: str, mono: float, ended: float, method: str = "accounts.deposit", **heard: Any) -> None:
@@ -165,6 +165,14 @@ def test_a_silent_peer_is_noticed_when_the_brokers_log_says_so(run: Run):
     run.said("rabbitmq.log", f"{at} [error] <0.9.0> missed heartbeats from client, timeout: 5s")
 
     assert run.figure("silent peer").value == pytest.approx(13.0)
+
+
+@pytest.mark.parametrize(("end", "holds"), [(12.0, True), (31.0, False)])
+def test_a_cut_peer_that_ends_is_not_silent(run: Run, end: float, holds: bool):
+    run.took_calls(0, 1.0, end)
+    run.did("worker-cut", 10.0, 30.0)
+
+    assert run.figure("silent peer").holds is holds
 
 
 def test_what_never_came_took_without_end(run: Run):

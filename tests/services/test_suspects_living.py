@@ -27,23 +27,34 @@ async def test_a_worker_that_loses_its_connection_to_the_broker_is_no_loss(consu
             consumer.link.drop("tests")
             while await sql.fetchval(running):
                 await asyncio.sleep(0.01)
-            await consumer.link.up.wait()
 
     assert await depositing == 5
     assert set((await attempts(sql)).values()) == {1}  # nobody can tell of a first delivery
 
 
 @pytest.mark.parametrize("noted_first", [True, False])
-async def test_that_a_living_worker_lost_the_broker_counts_for_nothing(local, settings, sql, noted_first):
+@pytest.mark.parametrize("losses", [0, 1, 2])
+async def test_that_a_living_worker_lost_the_broker_counts_for_nothing(local, settings, sql, noted_first, losses):
     call, noted = a_call(local, settings, "m"), Attempts(local.database, local.served.statements)
-    await noted.begin([call], timeout_s=5, decides=True)
-    await sql.execute("update rowcall.attempts set count = 2")
+    await noted.begin([call], timeout_s=5, decides=losses == 2)
+    await sql.execute("update rowcall.attempts set count = $1", losses)
     if noted_first:
-        await noted.lost([call], timeout_s=5)
-    await noted.live_on([call], decides=True)
+        assert list((await noted.lost([call], timeout_s=5)).values()) == [losses + 1]
+    await noted.live_on([call], decides=losses == 2)
 
-    assert list((await noted.lost([call], timeout_s=5)).values()) == [2]
+    assert list((await noted.lost([call], timeout_s=5)).values()) == [losses]
     assert await sql.fetchval("select running = '{}' and not decided from rowcall.attempts")
+
+
+async def test_what_is_taken_back_leaves_the_next_worker_s_run_alone(local, settings, sql):
+    call, noted = a_call(local, settings, "m"), Attempts(local.database, local.served.statements)
+    await noted.begin([call], timeout_s=5)
+    await noted.lost([call], timeout_s=5)
+    await noted.begin([call], timeout_s=5)  # in another worker
+    await noted.live_on([call], decides=False)
+    running = await sql.fetchval("select cardinality(running) from rowcall.attempts")
+
+    assert (running, list((await noted.lost([call], timeout_s=5)).values())) == (1, [1])
 
 
 async def test_what_was_not_counted_is_not_taken_back(local, settings, sql):
@@ -92,6 +103,22 @@ async def test_an_end_that_could_not_be_noted_is_before_anything_else_begins(loc
         other.id
     ]
     assert await noted.begin([ended], timeout_s=5) == {key_of(ended): (0, 0)}
+
+
+async def test_a_run_that_could_not_be_noted_is_ended_before_anything_else_begins(local, settings, sql, monkeypatch):
+    monkeypatch.setattr("worker.attempts.LOOKUP_S", 0.2)
+    noted = Attempts(local.database, local.served.statements)
+    call = a_call(local, settings, "m")
+    await noted.begin([call], timeout_s=5)
+    async with sql.transaction():
+        await sql.execute("lock table rowcall.attempts in share mode")
+        await noted.end([call])
+        with pytest.raises(TimeoutError):
+            await noted.begin([call], timeout_s=0.2)
+    other = replace(call, id=str(uuid4()), message_id="other")
+    await noted.begin([other], timeout_s=5)
+
+    assert await sql.fetchval("select array_agg(id::text) from rowcall.attempts where running <> '{}'") == [other.id]
 
 
 async def test_a_call_that_begins_anew_is_not_ended_for_what_could_not_be_noted_before(
