@@ -364,7 +364,9 @@ CREATE TABLE rowcall.attempts (
     deciding uuid[] DEFAULT '{}'::uuid[] NOT NULL,
     decided boolean DEFAULT false NOT NULL,
     acquitted uuid[] DEFAULT '{}'::uuid[] NOT NULL,
-    forgiven bigint DEFAULT 0 NOT NULL
+    forgiven bigint DEFAULT 0 NOT NULL,
+    lost uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    counted uuid[] DEFAULT '{}'::uuid[] NOT NULL
 );
 
 CREATE TABLE rowcall.audit (

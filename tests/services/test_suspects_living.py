@@ -6,11 +6,13 @@ import asyncio
 from dataclasses import replace
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from accounts import AsyncAccounts
 from tests.services.suspects_given import a_call, again, attempts, deposit, told
-from worker.attempts import Attempts, key_of
+from worker.attempts import Attempts
+from worker.calls import Call
 
 
 async def test_a_worker_that_loses_its_connection_to_the_broker_is_no_loss(consumer, client, account, sql):
@@ -86,52 +88,48 @@ async def test_before_a_call_is_condemned_a_living_worker_has_the_time_to_say_so
     assert await attempts(sql) == {request_id: 2}
 
 
-async def test_an_end_that_could_not_be_noted_is_before_anything_else_begins(local, settings, sql, monkeypatch):
+@pytest.fixture
+async def unsaid(local, settings, sql, monkeypatch) -> tuple[Attempts, Call]:
+    """A call whose run has ended, and that could not be noted."""
     monkeypatch.setattr("worker.attempts.LOOKUP_S", 0.2)
-    noted = Attempts(local.database, local.served.statements)
-    ended = a_call(local, settings, "m")
-    other = replace(ended, id="00000000-0000-4000-8000-000000000002", message_id="other")
-    await noted.begin([ended], timeout_s=5)
-    async with sql.transaction():
-        await sql.execute("lock table rowcall.attempts in share mode")
-        await noted.end([ended])
-    unsaid = await sql.fetchval("select running <> '{}' from rowcall.attempts")
-    await noted.begin([other], timeout_s=5)
-
-    assert unsaid
-    assert [row["id"] for row in await sql.fetch("select id::text from rowcall.attempts where running <> '{}'")] == [
-        other.id
-    ]
-    assert await noted.begin([ended], timeout_s=5) == {key_of(ended): (0, 0)}
-
-
-async def test_a_run_that_could_not_be_noted_is_ended_before_anything_else_begins(local, settings, sql, monkeypatch):
-    monkeypatch.setattr("worker.attempts.LOOKUP_S", 0.2)
-    noted = Attempts(local.database, local.served.statements)
-    call = a_call(local, settings, "m")
+    noted, call = Attempts(local.database, local.served.statements), a_call(local, settings, "m")
     await noted.begin([call], timeout_s=5)
     async with sql.transaction():
         await sql.execute("lock table rowcall.attempts in share mode")
         await noted.end([call])
+    assert await running(sql) == [call.id]
+    return noted, call
+
+
+async def running(sql: asyncpg.Connection) -> list[str]:
+    return [row["id"] for row in await sql.fetch("select id::text from rowcall.attempts where running <> '{}'")]
+
+
+def another(call: Call) -> Call:
+    return replace(call, id="00000000-0000-4000-8000-000000000002", message_id="other")
+
+
+async def test_an_end_that_could_not_be_noted_is_before_anything_else_begins(unsaid, sql):
+    noted, call = unsaid
+    await noted.begin([another(call)], timeout_s=5)
+
+    assert await running(sql) == [another(call).id]
+
+
+async def test_so_it_is_though_meanwhile_the_call_could_not_begin_either(unsaid, sql):
+    noted, call = unsaid
+    async with sql.transaction():
+        await sql.execute("lock table rowcall.attempts in share mode")
         with pytest.raises(TimeoutError):
             await noted.begin([call], timeout_s=0.2)
-    other = replace(call, id=str(uuid4()), message_id="other")
-    await noted.begin([other], timeout_s=5)
+    await noted.begin([another(call)], timeout_s=5)
 
-    assert await sql.fetchval("select array_agg(id::text) from rowcall.attempts where running <> '{}'") == [other.id]
+    assert await running(sql) == [another(call).id]
 
 
-async def test_a_call_that_begins_anew_is_not_ended_for_what_could_not_be_noted_before(
-    local, settings, sql, monkeypatch
-):
-    monkeypatch.setattr("worker.attempts.LOOKUP_S", 0.2)
-    noted = Attempts(local.database, local.served.statements)
-    call = a_call(local, settings, "m")
-    await noted.begin([call], timeout_s=5)
-    async with sql.transaction():
-        await sql.execute("lock table rowcall.attempts in share mode")
-        await noted.end([call])
-    for each in (call, replace(call, id=str(uuid4()), message_id="other")):
+async def test_a_call_that_begins_anew_is_not_ended_for_what_could_not_be_noted_before(unsaid, sql):
+    noted, call = unsaid
+    for each in (call, another(call)):
         await noted.begin([each], timeout_s=5)
 
-    assert await sql.fetchval("select count(*) from rowcall.attempts where running <> '{}'") == 2
+    assert sorted(await running(sql)) == [call.id, another(call).id]
