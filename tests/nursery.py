@@ -8,6 +8,7 @@ about memory, or about options of Python's starts ``python -m worker`` instead.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import json
 import os
@@ -155,6 +156,7 @@ class Tender:
         except BaseException:  # noqa: BLE001 - as Python does with what nobody caught
             traceback.print_exc()
         finally:
+            atexit._run_exitfuncs()  # what the log keeps back would be lost: that it stopped, and what it waited for
             sys.stderr.flush()
             os._exit(code)
 

@@ -36,7 +36,11 @@ class WorkerProcess:
     async def stop(self) -> int:
         with contextlib.suppress(ProcessLookupError):
             self.process.terminate()
-        return await asyncio.wait_for(self.process.wait(), 30)
+        try:
+            return await asyncio.wait_for(self.process.wait(), 30)
+        except TimeoutError as error:
+            error.add_note(f"{self.process.pid} was told to end; its log:\n{self.log.read_text()[-3000:]}")
+            raise
 
 
 StartWorker = Callable[..., "asyncio.Future[WorkerProcess]"]
