@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -69,6 +70,9 @@ class Attempts:
         except Exception:
             self._unsaid |= {_name(call): call for call in calls}
             raise
+        before = {_key(row): (row["lost"], row["counted"]) for row in rows}
+        for call in calls:
+            call.noted_before = before[key_of(call)]
         sent = {key_of(call): call.attempt for call in calls}
         suspected = [row for row in rows if row["count"] + row["copies"]]
         unheard_of = {_key(row) for row in suspected if sent[_key(row)] - 1 > row["known"]}
@@ -79,13 +83,19 @@ class Attempts:
         if not self._unsaid:
             return
         async with self._in_order:
-            for call in beginning:
-                self._unsaid.pop(_name(call), None)
-            while calls := of_one_message([*self._unsaid.values()]):
-                if await self._try("rowcall.end_runs", _named(calls)) is None:
-                    return
-                for call in calls:
-                    self._unsaid.pop(_name(call), None)
+            own = self._without_end(beginning)
+            try:
+                while calls := of_one_message([*self._unsaid.values()]):
+                    if await self._try("rowcall.end_runs", _named(calls)) is None:
+                        return
+                    self._without_end(calls)
+            except asyncio.CancelledError:
+                self._unsaid |= own  # they do not begin
+                raise
+
+    def _without_end(self, calls: Sequence[Call]) -> dict[tuple[str, Key], Call]:
+        """Those of them whose end was unsaid; it is so no more."""
+        return {name: self._unsaid.pop(name) for call in calls if (name := _name(call)) in self._unsaid}
 
     async def end(self, calls: Sequence[Call]) -> None:
         """Their run has ended, and their worker lives. Who is cancelled meanwhile, once, notes it all the same."""
@@ -100,9 +110,12 @@ class Attempts:
             raise
 
     async def _end(self, calls: Sequence[Call]) -> None:
-        async with self._in_order:
-            if await self._try("rowcall.end_runs", _named(calls)) is None:
-                self._unsaid |= {_name(call): call for call in calls}
+        """Nobody waits for that longer than for one answer; what is unsaid by then is said before others begin."""
+        self._unsaid |= {_name(call): call for call in calls}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LOOKUP_S), self._in_order:
+                if await self._try("rowcall.end_runs", _named(calls)) is not None:
+                    self._without_end(calls)
 
     async def acquit(self, calls: Sequence[Call]) -> None:
         """Should their worker be lost, that does not count. So often only: what kills later is found as well."""
@@ -111,16 +124,16 @@ class Attempts:
 
     async def live_on(self, calls: Sequence[Call], *, decides: bool) -> None:
         """Others get their messages, but their worker lives, and they go on: that counts as no loss, or no more."""
+        lost, counted = zip(*(call.noted_before for call in calls), strict=True)
+        before = {"lost": lost, "counted": counted}
         async with self._in_order:
-            for call in calls:
-                self._unsaid.pop(_name(call), None)
-            await self._try("rowcall.live_on", {**_named(calls), "decides": decides})
+            self._without_end(calls)
+            await self._try("rowcall.live_on", {**_named(calls), **before, "decides": decides})
 
     async def resume(self, calls: Sequence[Call]) -> None:
         """Their run goes on, after it was noted to have ended. Never noted after an end that comes later."""
         async with self._in_order:
-            for call in calls:
-                self._unsaid.pop(_name(call), None)
+            self._without_end(calls)
             await self._try("rowcall.begin_runs", _begun(calls, decides=False))
 
     async def _run(self, name: str, values: Mapping[str, object], timeout_s: float) -> list[Row]:

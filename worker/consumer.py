@@ -21,6 +21,7 @@ from worker.crash_points import reached
 from worker.dead_letters import DeadLetter
 from worker.delivery import Delivery, reject
 from worker.intake import Intake
+from worker.pipeline import ROLLBACK_S
 from worker.replies import Replies, worker_name
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from worker.pipeline import Pipeline
     from worker.settings import WorkerSettings
 
-ROLLBACK_S = 1.0
-"""So long what is cut short at the end may take to undo what it has not committed."""
 AGAIN_S = 1.0
 """At most so long later a message that could not be settled goes back: at once it would come again and again."""
 MAX_CALLS_IN_HAND = 1024
@@ -80,10 +79,10 @@ class Consumer:
         self._attach(connection, socket)
 
     def _on_channel_closed(self, channel: AbstractChannel) -> None:
-        if self._channel is not channel:
-            return
-        self._in_background(self._pipeline.live_on())
-        if self.link.up.is_set():
+        serves = self._channel is channel
+        if serves or self._stopping:
+            self._in_background(self._pipeline.live_on())
+        if serves and self.link.up.is_set():
             self.link.drop("its channel closed")
 
     async def _on_cancelled(self, _: object) -> None:
@@ -134,7 +133,7 @@ class Consumer:
 
         Where a letter may not be kept, the broker keeps the message: it is rejected instead.
         """
-        if self._stopping:
+        if self._stopping or delivery.channel.is_closed:
             return await delivery.hand_back()
         reached("K0")
         kept = True

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING
 
 from rpc_client.tasks import end
 from worker.attempts import key_of, of_one_message
+from worker.errors import CopyRunsError
 
 if TYPE_CHECKING:
-    from worker.attempts import Attempts
+    from worker.attempts import Attempts, Key
     from worker.calls import Call
 
 LONG_S = 1.75
 """Most that kill have done so before. Less than a run that decides is alone for, and than anybody waits for a lock."""
+
+GIVEN_AWAY = "its connection to the broker was lost: another worker has its message, and runs it, or will"
 
 
 class Here:
@@ -32,6 +35,8 @@ class Here:
         """Acquitted, for as long as they are noted."""
         self._orphans: list[Call] = []
         """Noted when the broker was lost; it is still to be said that this worker was not."""
+        self.outlived = 0
+        """So many connections to the broker: whatever messages came by them are others' now."""
 
     def __contains__(self, call: Call) -> bool:
         return any(key_of(each) == key_of(call) for each in self._begun)
@@ -45,15 +50,34 @@ class Here:
         finally:
             self._begun = _without(self._begun, calls)
 
+    async def begin(
+        self, calls: Sequence[Call], *, timeout_s: float, decides: bool = False
+    ) -> dict[Key, tuple[int, int]]:
+        """Note that they begin to run. CopyRunsError if their message was given to others meanwhile."""
+        outlived = self.outlived
+        begun = await self._attempts.begin(calls, timeout_s=timeout_s, decides=decides)
+        if self.outlived > outlived:
+            await self._attempts.live_on(calls, decides=decides)
+            raise CopyRunsError(GIVEN_AWAY)
+        return begun
+
     @contextlib.contextmanager
     def noted(self, calls: Sequence[Call]) -> Generator[None]:
-        """It is noted that they run, for as long as this lasts; then, if need be, it is noted that they have ended."""
+        """It is noted that they run, for as long as this lasts, or until their end is noted."""
         self._noted += calls
         try:
             yield
         finally:
-            self._noted, self._excused = _without(self._noted, calls), _without(self._excused, calls)
-            self._orphans = _without(self._orphans, calls)
+            self._forget(calls)
+
+    async def end(self, calls: Sequence[Call]) -> None:
+        """Note that they have ended; but not if their message is others', and what is noted of it is of their run."""
+        noted = [call for call in calls if any(call is each for each in (*self._noted, *self._excused))]
+        self._forget(noted)
+        await self._attempts.end(noted)
+
+    def _forget(self, calls: Sequence[Call]) -> None:
+        self._noted, self._excused = _without(self._noted, calls), _without(self._excused, calls)
 
     @contextlib.asynccontextmanager
     async def suspected(self, call: Call) -> AsyncGenerator[None]:
@@ -73,6 +97,7 @@ class Here:
 
     async def live_on(self) -> None:
         """The broker gives their messages to others, as if this worker were lost: it lives, and they go on."""
+        self.outlived += 1
         self._orphans += self._noted
         self._noted, self._excused = [], []
         while companions := of_one_message(self._orphans):

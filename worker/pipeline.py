@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from worker.settings import WorkerSettings
 
 FIRST_PAUSE_S = 0.02
+ROLLBACK_S = 1.0
+"""So long what is cut short has to end: to undo what it did, and to say so."""
 
 log = structlog.get_logger("rowcall.call")
 
@@ -89,6 +91,7 @@ class Pipeline:
             finally:
                 for task in running:  # whoever asked has gone; the message will be delivered again
                     task.cancel()
+                await asyncio.wait(running, timeout=ROLLBACK_S)
             slots = [slot for slot in slots if isinstance(slot, Refused)]
         else:
             for portion in portions:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 
 QUIET_S = 0.5
 """So long it is waited until what runs has ended."""
@@ -17,7 +17,8 @@ class Quiet:
 
     def __init__(self) -> None:
         self._running = 0
-        self._alone: object | None = None
+        self._alone: asyncio.TimerHandle | None = None
+        """Ends what the last that wanted to be alone has of it."""
         self._nobody, self._over = asyncio.Event(), asyncio.Event()
         self._nobody.set()
         self._over.set()
@@ -45,19 +46,29 @@ class Quiet:
                 self._nobody.set()
 
     @contextlib.asynccontextmanager
-    async def alone(self) -> AsyncGenerator[None]:
-        """Run with nobody beside, one after the other, as far as that can be had without keeping the rest for long."""
+    async def alone(self) -> AsyncGenerator[Callable[[], None]]:
+        """Run with nobody beside, one after the other, as far as that can be had without keeping the rest for long.
+
+        What it gives is called when the run has begun: it lasts from then on.
+        """
         await self._allowed()
-        mine = self._alone = object()
+        loop = asyncio.get_running_loop()
+        mine = self._alone = loop.call_later(QUIET_S + ALONE_S, self._over.set)
         self._over.clear()
-        over = asyncio.get_running_loop().call_later(QUIET_S + ALONE_S, self._over.set)
+
+        def begin() -> None:
+            nonlocal mine
+            if self._alone is mine and not self._over.is_set():
+                mine.cancel()
+                mine = self._alone = loop.call_later(ALONE_S, self._over.set)
+
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(QUIET_S):
                     await self._nobody.wait()
             with self._run():
-                yield
+                yield begin
         finally:
-            over.cancel()
+            mine.cancel()
             if self._alone is mine:
                 self._over.set()

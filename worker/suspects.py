@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,7 +24,7 @@ from rpc_client.turns import PATIENCE_S, Turns
 from worker.attempts import MAX_ATTEMPTS, Attempts, Key, key_of
 from worker.calls import Answer, Call, Outcome, Result
 from worker.errors import CopyRunsError
-from worker.here import Here
+from worker.here import GIVEN_AWAY, Here
 from worker.quiet import Quiet
 from worker.receipts import LOOKUP_S
 
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 Run = Callable[[Sequence[Call]], Awaitable[None]]
 """Runs calls, and never raises."""
+
+Company = AbstractAsyncContextManager[Callable[[], None] | None]
 
 SLOW_PATIENCE_S = 5.0
 """So long at most a slow suspect has no other slow one beside it: all of them would take as long as all together."""
@@ -69,33 +72,34 @@ class Suspects:
 
     async def asked_again(self, reads: Sequence[Call], run: Run, run_together: Run) -> None:
         """Run reads that their client sent anew: those that workers were lost with by themselves, each noted."""
+        came = self._here.outlived
         counts = await self._attempts.known(reads)
         lost = [call for call in reads if counts.get(key_of(call))]
         others = [call for call in reads if not counts.get(key_of(call))]
-        await asyncio.gather(self._one_by_one(lost, run, counts), run_together(others))
+        await asyncio.gather(self._one_by_one(lost, run, counts, came), run_together(others))
 
     async def sent_again(self, writes: Sequence[Call], run: Run) -> None:
         """Run what its client sent anew: together, each noted, but by itself what was lost, or has a copy running."""
         # Not noted while somebody wants to be alone: who waits for that is excused, and knows too little afterwards.
+        came = self._here.outlived
         async with asyncio.TaskGroup() as trying, self._quiet.beside():
             begun = await self._begin(writes)
             losses = {key: lost for key, (lost, _) in begun.items()}
             together = [call for call in writes if begun.get(key_of(call)) == (0, 0)]
             alone = [call for call in writes if begun.get(key_of(call)) != (0, 0)]
-            try:
-                with self._here.run(together), self._here.noted(together):
-                    if begun:
-                        await self._attempts.end(alone)  # until its turn has come
-                    trying.create_task(self._one_by_one(alone, run, losses))
-                    for call in together:
-                        log.info(BEGINS, method=call.method, id=call.shown_id, losses=0, copies=0)
+            with self._here.run(together), self._here.noted(writes if begun else []):
+                await self._here.end(alone)  # until its turn has come
+                trying.create_task(self._one_by_one(alone, run, losses, came))
+                for call in together:
+                    log.info(BEGINS, method=call.method, id=call.shown_id, losses=0, copies=0)
+                try:
                     await run(together)
-            finally:
-                await self._attempts.end([call for call in together if not isinstance(call.result, Outcome)])
+                finally:
+                    await self._here.end([call for call in together if not isinstance(call.result, Outcome)])
 
     async def _begin(self, writes: Sequence[Call]) -> dict[Key, tuple[int, int]]:
         try:
-            return await self._attempts.begin(writes, timeout_s=LOOKUP_S)
+            return await self._here.begin(writes, timeout_s=LOOKUP_S)
         except Exception as error:  # noqa: BLE001 - each meets it again by itself, and is tried again
             log.info("attempts could not be noted; each call runs by itself", error=repr(error))
             return {}
@@ -104,27 +108,28 @@ class Suspects:
         """Run each of these writes, which came again, by itself."""
         if not writes:
             return
+        came = self._here.outlived
         try:
             losses = await self._attempts.lost(writes, timeout_s=LOOKUP_S)
         except Exception as error:  # noqa: BLE001 - each tries it again before it runs
             log.info("a loss could not be noted", error=repr(error))
-            await self._one_by_one(writes, run, dict.fromkeys(map(key_of, writes)))
+            await self._one_by_one(writes, run, dict.fromkeys(map(key_of, writes)), came)
         else:
-            await self._one_by_one(writes, run, losses)
+            await self._one_by_one(writes, run, losses, came)
 
-    async def _one_by_one(self, writes: Sequence[Call], run: Run, losses: Mapping[Key, int | None]) -> None:
+    async def _one_by_one(self, writes: Sequence[Call], run: Run, losses: Mapping[Key, int | None], came: int) -> None:
         """Begin with each when the one before has been tried; what has to be tried again does not keep the others."""
         async with asyncio.TaskGroup() as trying:
             for call in writes:
                 lost = losses.get(key_of(call), 0)
-                call.answer = counted = self._counted(call.answer, lost)
+                call.answer = counted = self._counted(call.answer, lost, came)
                 trying.create_task(_finished(run([call]), counted.tried))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(min(max(call.left_s, 0), PATIENCE_S)):
                         await counted.tried.wait()
 
-    def _counted(self, answer: Answer, losses: int | None) -> Counted:
-        return Counted(answer, self._attempts, self._turns, self._slow_turns, self._quiet, self._here, losses)
+    def _counted(self, answer: Answer, losses: int | None, came: int) -> Counted:
+        return Counted(answer, self._attempts, self._turns, self._slow_turns, self._quiet, self._here, losses, came)
 
 
 async def _finished(run: Awaitable[None], tried: asyncio.Event) -> None:
@@ -145,6 +150,8 @@ class Counted:
     here: Here
     losses: int | None
     """How many workers were lost with it; None where it is still to be noted that one was."""
+    came: int
+    """How many connections to the broker its worker had outlived by then."""
     alone_left: int = 3
     """How often it may still run with nobody beside: the first time it may meet a lock, or a lost connection."""
     tried: asyncio.Event = field(default_factory=asyncio.Event)
@@ -167,6 +174,8 @@ class Counted:
             self.tried.set()
 
     async def _run_in_turn(self, call: Call, database: Database) -> list[Result]:
+        if self.here.outlived > self.came:
+            raise CopyRunsError(GIVEN_AWAY)
         if self.losses is None:
             self.losses = (await self.attempts.lost([call], timeout_s=call.left_s))[key_of(call)]
         if call in self.here:
@@ -175,35 +184,39 @@ class Counted:
         alone = decides and self.alone_left > 0
         if alone:
             self.alone_left -= 1
-        company = self.quiet.alone() if alone else self.quiet.beside()
+        company: Company = self.quiet.alone() if alone else self.quiet.beside()
         deciding = self.here.deciding(call) if decides else contextlib.nullcontext()
         with self.here.run([call]):
-            async with company, deciding:
-                return await self._run_noted(call, database, decides=decides, alone=alone)
+            async with company as begin_alone, deciding:
+                return await self._run_noted(call, database, begin_alone, decides=decides)
 
-    async def _run_noted(self, call: Call, database: Database, *, decides: bool, alone: bool) -> list[Result]:
+    async def _run_noted(
+        self, call: Call, database: Database, begin_alone: Callable[[], None] | None, *, decides: bool
+    ) -> list[Result]:
         losses, copies = await self._begin(call, decides=decides)
         if losses >= MAX_ATTEMPTS:
             await asyncio.sleep(min(LIVES_S, call.left_s / 2))
             losses, copies = await self._begin(call, decides=decides)
         if losses >= MAX_ATTEMPTS:
             raise _condemned(call)
-        try:
-            self._give_way(losses, copies, alone=alone)
-            log.info(BEGINS, method=call.method, id=call.shown_id, losses=losses, copies=copies)
-            async with self.here.suspected(call):
+        if begin_alone is not None:
+            begin_alone()
+        async with self.here.suspected(call):
+            try:
+                self._give_way(losses, copies, alone=begin_alone is not None)
+                log.info(BEGINS, method=call.method, id=call.shown_id, losses=losses, copies=copies)
                 results = await self.answer.run([call], database)
-        except BaseException:
-            # Whatever is in its way is no worker's death: while it waits to be tried again, it is not to blame for one.
-            # Nor is it when its worker is asked to end, and has no more patience.
-            await self.attempts.end([call])
-            raise
-        if self.method.lane == "read":  # no receipt tells a copy of it that it has run
-            await self.attempts.end([call])
-        return results
+            except BaseException:
+                # Whatever is in its way is no worker's death: while it waits to be tried again, it is not to blame for
+                # one. Nor is it when its worker is asked to end, and has no more patience.
+                await self.here.end([call])
+                raise
+            if self.method.lane == "read":  # no receipt tells a copy of it that it has run
+                await self.here.end([call])
+            return results
 
     async def _begin(self, call: Call, *, decides: bool) -> tuple[int, int]:
-        begun = await self.attempts.begin([call], timeout_s=call.left_s, decides=decides)
+        begun = await self.here.begin([call], timeout_s=call.left_s, decides=decides)
         return begun[key_of(call)]
 
     def _give_way(self, losses: int, copies: int, *, alone: bool) -> None:

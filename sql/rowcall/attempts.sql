@@ -38,7 +38,7 @@ on conflict (id, caller, args_hash) do update
                 end as counts
             ) as l
         ), -- noqa: enable=RF01
-        lost = array_remove(a.lost, :message::uuid) || excluded.lost,
+        lost = a.lost || excluded.lost,
         messages = case when :message::uuid = any(a.messages) then a.messages else a.messages || excluded.messages end,
         running = array_remove(a.running, :message::uuid),
         deciding = array_remove(a.deciding, :message::uuid),
@@ -51,7 +51,8 @@ returning a.id, a.caller, a.args_hash, a.count;
 -- name: begin_runs
 -- Note that calls of one message begin to run, before they do, and whether that decides; unless so many workers were
 -- lost with a call that it may not: lost for certain, or in doubt because a copy of it is running. How many of each,
--- the present run left out; and how many of its other messages something is noted of.
+-- the present run left out; how many of its other messages something is noted of; and how many losses of this one
+-- are noted, and count: those of workers that had it before.
 insert into rowcall.attempts as a (id, caller, args_hash, count, messages, running, deciding)
 select distinct
     c.id,
@@ -78,7 +79,9 @@ returning
     cardinality(array_remove(a.running, :message::uuid))::int8 as copies,
     cardinality(
         array_remove(array_remove(a.messages, :message::uuid), '00000000-0000-0000-0000-000000000000')
-    )::int8 as known;
+    )::int8 as known,
+    cardinality(array_positions(a.lost, :message::uuid))::int8 as lost,
+    cardinality(array_positions(a.counted, :message::uuid))::int8 as counted;
 
 -- name: end_runs
 -- Their run has ended, and its worker lives.
@@ -103,26 +106,28 @@ where a.id = e.id and a.caller = e.caller and a.args_hash = e.args_hash;
 
 -- name: live_on
 -- Their worker has lost its connection to the broker, so others get their messages; but it lives, and they go on. If
--- another has noted their loss already, that is taken back, and what is noted of their messages now is of that one's
--- run; if not, what is noted of them ends.
+-- another has noted their loss since they began, that is taken back, and what is noted of their messages now is of that
+-- one's run; if not, what is noted of them ends.
 with alive as (
     select
         a.id,
         a.caller,
         a.args_hash,
-        :message::uuid = any(a.counted) as counts,
-        case when not :message::uuid = any(a.lost) then :message::uuid end as ended
-    from rowcall.attempts as a
-    where (a.id, a.args_hash) in (select * from unnest(:ids::uuid[], :digests::bytea[])) and a.caller = :caller::text
+        cardinality(array_positions(a.counted, :message::uuid)) as counted,
+        case when cardinality(array_positions(a.counted, :message::uuid)) > b.counted then 1 else 0 end as taken_back,
+        case when cardinality(array_positions(a.lost, :message::uuid)) = b.lost then :message::uuid end as ended
+    from
+        unnest(:ids::uuid[], :digests::bytea[], :lost::int8[], :counted::int8[]) as b (id, args_hash, lost, counted)
+    inner join rowcall.attempts as a on b.id = a.id and b.args_hash = a.args_hash and a.caller = :caller::text
     order by a.id, a.args_hash
-    for update
+    for update of a
 )
 
 update rowcall.attempts as a
 set
-    count = a.count - case when e.counts then 1 else 0 end,
-    counted = array_remove(a.counted, :message::uuid),
-    decided = a.decided and not (e.counts and :decides::boolean),
+    count = a.count - e.taken_back,
+    counted = array_remove(a.counted, :message::uuid) || array_fill(:message::uuid, array[e.counted - e.taken_back]),
+    decided = a.decided and not (e.taken_back > 0 and :decides::boolean),
     running = array_remove(a.running, e.ended),
     deciding = array_remove(a.deciding, e.ended),
     acquitted = array_remove(a.acquitted, e.ended)

@@ -203,7 +203,7 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "rowcall.begin_runs": {**MANY_ATTEMPTS, "most": 3, "decides": True},
     "rowcall.end_runs": MANY_ATTEMPTS,
     "rowcall.acquit_runs": {**MANY_ATTEMPTS, "forgiven": 2},
-    "rowcall.live_on": {**MANY_ATTEMPTS, "decides": True},
+    "rowcall.live_on": {**MANY_ATTEMPTS, "decides": True, "lost": [1] * 64, "counted": [0] * 64},
     "rowcall.delete_attempts": {"before": "2026-01-01 00:10Z"},
     "rowcall.store_receipt": {"outcome": "", "events": None},
     "rowcall.fence_receipt": {"outcome": "", "letters": "own"},

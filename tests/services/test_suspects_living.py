@@ -8,11 +8,14 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from structlog.testing import capture_logs
 
 from accounts import AsyncAccounts
 from tests.services.suspects_given import a_call, again, attempts, deposit, told
 from worker.attempts import Attempts
 from worker.calls import Call
+from worker.errors import CopyRunsError
+from worker.here import GIVEN_AWAY, Here
 
 
 async def test_a_worker_that_loses_its_connection_to_the_broker_is_no_loss(consumer, client, account, sql):
@@ -52,7 +55,7 @@ async def test_what_is_taken_back_leaves_the_next_worker_s_run_alone(local, sett
     call, noted = a_call(local, settings, "m"), Attempts(local.database, local.served.statements)
     await noted.begin([call], timeout_s=5)
     await noted.lost([call], timeout_s=5)
-    await noted.begin([call], timeout_s=5)  # in another worker
+    await noted.begin([replace(call)], timeout_s=5)  # in another worker
     await noted.live_on([call], decides=False)
     running = await sql.fetchval("select cardinality(running) from rowcall.attempts")
 
@@ -67,6 +70,56 @@ async def test_what_was_not_counted_is_not_taken_back(local, settings, sql):
     await noted.live_on([call], decides=False)
 
     assert list((await attempts(sql)).values()) == [2]
+
+
+@pytest.mark.parametrize("noted_first", [True, False])
+async def test_a_loss_of_the_same_message_before_is_not_taken_back(local, settings, sql, noted_first):
+    call, noted = a_call(local, settings, "m"), Attempts(local.database, local.served.statements)
+    await noted.lost([call], timeout_s=5)
+    await noted.begin([call], timeout_s=5)
+    if noted_first:
+        assert list((await noted.lost([call], timeout_s=5)).values()) == [2]
+    await noted.live_on([call], decides=False)
+
+    assert list((await noted.lost([call], timeout_s=5)).values()) == [1]
+
+
+async def test_a_suspect_that_waits_when_its_worker_loses_the_broker_is_left_to_whoever_has_it_now(
+    pipeline, account, sql
+):
+    first, second = uuid4(), uuid4()
+    with capture_logs() as said:
+        async with sql.transaction():
+            await sql.execute("select from accounts.accounts for update")
+            answering = asyncio.create_task(again(pipeline, deposit(first), deposit(second), message_id="m"))
+            async with asyncio.timeout(10):
+                while await running(sql) != [str(first)]:
+                    await asyncio.sleep(0.01)
+            await pipeline.live_on()
+        async with asyncio.timeout(10):
+            while not any(GIVEN_AWAY in entry.get("error", "") for entry in said):
+                await asyncio.sleep(0.01)
+        done = await sql.fetchval("select count(*) from accounts.entries")
+        await again(pipeline, deposit(second), message_id="m")
+
+    assert done == 1
+    assert told(await answering) == [5, 10]
+
+
+async def test_who_loses_the_broker_while_it_is_noted_that_he_begins_does_not(local, settings, sql):
+    call, noted = a_call(local, settings, "m"), Attempts(local.database, local.served.statements)
+    here = Here(noted)
+    async with sql.transaction():
+        await sql.execute("lock table rowcall.attempts in share mode")
+        beginning = asyncio.create_task(here.begin([call], timeout_s=10))
+        async with asyncio.timeout(10):
+            while not await sql.fetchval("select exists (select from pg_locks where not granted)"):
+                await asyncio.sleep(0.01)
+        await here.live_on()
+
+    with pytest.raises(CopyRunsError):
+        await beginning
+    assert await running(sql) == []
 
 
 async def test_before_a_call_is_condemned_a_living_worker_has_the_time_to_say_so(
@@ -122,6 +175,20 @@ async def test_so_it_is_though_meanwhile_the_call_could_not_begin_either(unsaid,
         await sql.execute("lock table rowcall.attempts in share mode")
         with pytest.raises(TimeoutError):
             await noted.begin([call], timeout_s=0.2)
+    await noted.begin([another(call)], timeout_s=5)
+
+    assert await running(sql) == [another(call).id]
+
+
+async def test_so_it_is_though_the_call_was_about_to_begin_and_is_cut_short(unsaid, sql):
+    noted, call = unsaid
+    await noted.begin([call], timeout_s=5)
+    async with sql.transaction():
+        await sql.execute("lock table rowcall.attempts in share mode")
+        for each in (another(call), call):
+            await noted.end([each])
+        with pytest.raises(TimeoutError):
+            await noted.begin([call], timeout_s=0.1)
     await noted.begin([another(call)], timeout_s=5)
 
     assert await running(sql) == [another(call).id]

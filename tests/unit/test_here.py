@@ -20,6 +20,8 @@ class Notes:
 
     async def end(self, calls: Sequence[Any]) -> None:
         await asyncio.sleep(0)
+        if not calls:
+            return
         self.written.append(("end", [call.id for call in calls]))
 
     async def acquit(self, calls: Sequence[Any]) -> None:
@@ -117,6 +119,18 @@ async def test_whoever_lives_on_without_the_broker_says_so_of_all_and_resumes_no
             await living
 
     assert notes.written == [("end", ["x", "y"]), ("decides", ["d"]), ("lives on", ["x", "y"])]
+
+
+async def test_what_was_given_to_others_is_theirs_to_end_and_what_ended_is_not_resumed(here: Here, notes: Notes):
+    x, y = a_call("x"), a_call("y")
+    with here.noted([x, y]):
+        await here.end([y])
+        async with here.deciding(a_call("d")):
+            pass
+        await here.live_on()
+        await here.end([x])
+
+    assert notes.written == [("end", ["y"]), ("end", ["x"]), ("resume", ["x"]), ("lives on", ["x"])]
 
 
 async def test_a_copy_is_here_as_long_as_another_runs(here: Here):

@@ -69,6 +69,22 @@ async def test_nobody_is_kept_for_long_by_one_who_does_not_end(monkeypatch: pyte
     slow.cancel()
 
 
+async def test_the_moment_lasts_from_when_the_run_has_begun(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(quiet, "QUIET_S", 0.01)
+    monkeypatch.setattr(quiet, "ALONE_S", 0.1)
+    hush, told, at_once = Quiet(), list[str](), asyncio.Event()
+    at_once.set()
+    async with hush.alone() as begin:
+        monkeypatch.setattr(quiet, "ALONE_S", 60)
+        begin()
+        after = asyncio.create_task(beside(hush, told, "after", at_once))
+        await asyncio.sleep(0.2)
+        during = list(told)
+    await after
+
+    assert (during, told) == ([], ["after"])
+
+
 async def test_who_is_alone_for_long_is_waited_for_by_the_next_who_wants_to_be(monkeypatch: pytest.MonkeyPatch):
     hush, told, until, never = Quiet(), list[str](), asyncio.Event(), asyncio.Event()
     monkeypatch.setattr(quiet, "QUIET_S", 0.01)
