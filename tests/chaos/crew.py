@@ -104,7 +104,8 @@ class Place:
         self._keeping = asyncio.create_task(self._keep())
 
     def disarm(self) -> None:
-        """Whoever fills the place next is not to die at crash points."""
+        """Whoever fills the place next is not to die, at crash points or of a call: the family is mended."""
+        self._environment["CHAOS_MENDED"] = "1"
         if "ROWCALL_CRASH_AT" in self._environment:
             self._environment["ROWCALL_CRASH_AT"] = UNARMED
 

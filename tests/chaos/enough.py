@@ -21,7 +21,8 @@ MOMENTS = 3
 
 def too_little(plan: Plan, evidence: Evidence) -> list[str]:
     """What is missing of it, in words."""
-    return [*_load(plan, evidence), *_faults(plan, evidence), *_files(Folder(plan.folder))]
+    folder = Folder(plan.folder)
+    return [*_load(plan, evidence), *_faults(plan, evidence), *_replays(folder), *_files(folder)]
 
 
 def _load(plan: Plan, evidence: Evidence) -> Iterator[str]:
@@ -39,6 +40,11 @@ def _faults(plan: Plan, evidence: Evidence) -> Iterator[str]:
     for fault in MUST:
         if plan.wants(fault) and not evidence.done(fault):
             yield f"{fault} never came"
+
+
+def _replays(folder: Folder) -> Iterator[str]:
+    if not any(line.get("state") == "done" for line in lines(folder.replays)):
+        yield "no dead letter was replayed and done"
 
 
 def _files(folder: Folder) -> Iterator[str]:

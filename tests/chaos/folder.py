@@ -6,6 +6,7 @@
     nemesis.jsonl               every fault: "fault", "target", "pid", "at", "mono", "until"
     crew.jsonl                  every start and end of a process of ours
     history/client-<n>.jsonl    what a client did, written before it did it
+    history/replays.jsonl       which dead letters were replayed in the end, and what that came to
     logs/                       what each process said
     auditor.jsonl               sums seen while it all happened
     dump/                       what is left in the end: tables, stream, queues, leaks
@@ -45,6 +46,7 @@ class Folder:
         self.nemesis = root / "nemesis.jsonl"
         self.crew = root / "crew.jsonl"
         self.history = root / "history"
+        self.replays = self.history / "replays.jsonl"
         self.logs = root / "logs"
         self.dump = root / "dump"
 

@@ -22,6 +22,7 @@ from tests.chaos.links import Ways, ways
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.peace import peace
 from tests.chaos.plan import FAMILIES, Plan
+from tests.chaos.replaying import replay
 from tests.nursery import Nursery, nursery
 from tests.own_servers import OwnServers, own_servers
 from worker.keys import new_key
@@ -93,7 +94,7 @@ class _Rig:
         return [str(word) for word in words]
 
     async def go(self) -> list[str]:
-        """Start, disturb, make peace, write down what is left."""
+        """Start, disturb, make peace, replay what is dead, write down what is left."""
         crew = self.crew
         await _start(crew.workers)
         await asyncio.gather(*(place.until_works(MANNED_S) for place in crew.workers))
@@ -109,6 +110,9 @@ class _Rig:
         await crew.end(crew.clients, SETTLED_S)
         told.write(fault="settled", target="clients", until=time.monotonic(), mono=healed)
         trouble = await peace(self._settings, crew.workers)
+        if not trouble:
+            trouble += await replay(self._settings, self._folder)
+            trouble += await peace(self._settings, crew.workers)
         leaks["end"] = await self._held()
         await crew.end([*crew.auditors, *crew.workers], ENDED_S)
         leaks["stopped"] = await self._held()
@@ -127,7 +131,7 @@ class _Rig:
         return [] if self._plan.plant else [f"no load within {LAID_S:g} s"]
 
     async def _disarm(self) -> None:
-        """Have workers that no crash point kills any more: two by two, so that somebody always serves."""
+        """Have workers that nothing kills any more: two by two, so that somebody always serves."""
         for place in self.crew.workers:
             place.disarm()
         half = len(self.crew.workers) // 2

@@ -30,6 +30,7 @@ def plan(tmp_path: Path) -> Plan:
         nemesis.write(fault=fault, target="")
     (folder.dump / "queues.json").write_text(json.dumps({"read": [], "write": [], "dead-letters": []}))
     (folder.dump / "leaks.json").write_text(json.dumps({"baseline": {}, "end": {}, "stopped": {}}))
+    Journal(folder.replays).write(what="outcome", id="0/0", state="done", fence=False)
     Journal(tmp_path / "auditor.jsonl").write(least=0)
     Journal(folder.dump / "stream.jsonl").write(entry="1-0")
     return Plan(seed=7, duration_s=12, folder=tmp_path, rate=1, clients=2)
@@ -55,6 +56,12 @@ def test_a_fault_that_never_came_is_told_unless_nobody_wanted_it(plan: Plan):
     assert told(plan) == ["no worker was killed", *(f"{fault} never came" for fault in MUST)]
     wanted = Plan(seed=7, duration_s=12, folder=plan.folder, rate=1, clients=2, only=frozenset({"alarm"}))
     assert told(wanted) == ["alarm never came"]
+
+
+def test_a_run_in_which_no_replay_did_anything_is_told(plan: Plan):
+    (plan.folder / "history" / "replays.jsonl").write_text('{"what": "invoke", "id": "0/0"}\n')
+
+    assert told(plan) == ["no dead letter was replayed and done"]
 
 
 @pytest.mark.parametrize("name", ["dump/queues.json", "dump/leaks.json", "auditor.jsonl", "dump/stream.jsonl"])

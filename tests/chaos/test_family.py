@@ -23,6 +23,15 @@ async def place(servers: Servers, base_settings) -> AsyncIterator[tuple[LocalWor
         yield worker, url
 
 
+async def test_what_is_mended_leaves_its_mark_and_kills_nobody(place, monkeypatch):
+    worker, _ = place
+    chaos = AsyncChaos(worker.client)
+    mark = str(uuid4())
+    monkeypatch.setenv("CHAOS_MENDED", "1")
+
+    assert [await chaos.trip(mark), await chaos.kill(mark), await chaos.look(mark)] == [1, 1, 2]
+
+
 async def test_what_fails_leaves_no_mark_and_what_is_claimed_is_one_callers(place):
     worker, url = place
     chaos = AsyncChaos(worker.client)

@@ -14,7 +14,7 @@ C8   a task has one claimant
 C9   the record holds the events of what committed, no others, in the order of each aggregate
 C10  an id has one outcome, and nothing has an id that nobody asked for
 C11  nothing commits after its deadline
-C12  every dead letter has a cause, and holds what was sent
+C12  every dead letter has a cause, and holds what was sent; all were replayed twice, and the rest holds all the same
 C13  nobody reads of what is another's, and no log tells what was in a call
 C14  in the end everything is decided, and no queue holds a call
 C15  nothing leaks

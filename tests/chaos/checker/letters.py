@@ -1,4 +1,4 @@
-"""C12: every dead letter has a cause among what was done on purpose, and holds the bytes that were sent."""
+"""C12: every dead letter has a cause among what was done on purpose, and holds what was sent."""
 
 from __future__ import annotations
 

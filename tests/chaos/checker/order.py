@@ -71,6 +71,8 @@ def _seen(asked: Asked) -> Iterator[tuple[tuple[str, str], int, float]]:
     for line in asked.answers:
         if line["what"] == "ok" and asked.method == "accounts.get_account" and line["result"] is not None:
             yield account, line["result"]["balance"], line["mono"]
+        if line["what"] == "ok" and asked.method == "accounts.list_entries" and line["result"]:
+            yield account, line["result"][0]["balance"], line["mono"]  # its newest
         if line["what"] == "ok" and asked.method == "platform.get_credits":
             yield credit, line["result"], line["mono"]
         error = refusal(line)

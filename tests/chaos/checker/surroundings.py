@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
-from tests.chaos.checker.evidence import Evidence
+from tests.chaos.checker.evidence import Asked, Evidence, Row
 from tests.chaos.checker.findings import Finding
 from tests.chaos.workload import CANARY
 
@@ -17,15 +18,23 @@ SPARE_FDS = 8
 def check_isolation(evidence: Evidence) -> Iterator[Finding]:
     """C13: nobody is told of what is another's, and no log quotes an argument."""
     for asked in evidence.calls:
-        for line in asked.answers if asked.method == "accounts.get_account" else ():
-            result = line.get("result")
-            if result and result["account_id"] != asked.args["account_id"]:
-                what = f"it asked for {asked.args['account_id']}, and was told of {result['account_id']}"
+        for told in _told(asked):
+            if told["account_id"] != asked.args["account_id"]:
+                what = f"it asked for {asked.args['account_id']}, and was told of {told['account_id']}"
                 yield Finding("wrong", "C13", asked.id, what)
     for log in sorted(evidence.logs.glob("*.log")):
         with log.open(errors="replace") as lines:
             if any(CANARY in line for line in lines):
                 yield Finding("wrong", "C13", log.name, "the log tells what was in a call")
+
+
+def _told(asked: Asked) -> Iterator[Row]:
+    """What somebody was told of the one account that he asked for: itself, or its entries."""
+    results = (line["result"] for line in asked.answers if line.get("result"))
+    if asked.method == "accounts.get_account":
+        yield from results
+    elif asked.method == "accounts.list_entries":
+        yield from chain.from_iterable(results)
 
 
 def check_leaks(evidence: Evidence) -> Iterator[Finding]:

@@ -116,6 +116,10 @@ def a_refusal_named_a_balance_that_was_enough(story: Story) -> None:
     story.line("error", "refused")["details"]["balance"] = 500
 
 
+def a_list_saw_what_never_was(story: Story) -> None:
+    story.line("ok", "listed")["result"][0]["balance"] = 12
+
+
 def a_look_missed_what_had_been_done(story: Story) -> None:
     story.ask(21, "early", "chaos.look", mark=id_of("note"))
     story.tell(21.1, "ok", "early", result=0)
@@ -159,6 +163,7 @@ SPOILT: dict[Callable[[Story], None], tuple[str, str]] = {
     a_later_write_stands_first: ("wrong", "C7"),
     a_read_saw_what_had_been: ("wrong", "C7"),
     a_read_saw_what_never_was: ("wrong", "C7"),
+    a_list_saw_what_never_was: ("wrong", "C7"),
     a_refusal_named_a_balance_that_was_enough: ("wrong", "C7"),
     a_look_missed_what_had_been_done: ("wrong", "C7"),
     a_task_has_two_claimants: ("doubled", "C8"),

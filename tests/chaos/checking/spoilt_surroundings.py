@@ -93,6 +93,10 @@ def an_answer_is_about_anothers_account(story: Story) -> None:
     story.line("ok", "read")["result"]["account_id"] = "b"
 
 
+def a_list_has_anothers_entry(story: Story) -> None:
+    story.line("ok", "listed")["result"].append({"account_id": "b", "amount": 100, "balance": 100})
+
+
 def a_log_tells_what_was_in_a_call(story: Story) -> None:
     story.logs["worker-0-1.log"] = "deposited for CANARY-7\n"
 
@@ -157,6 +161,7 @@ SPOILT: dict[Callable[[Story], None], tuple[str, str]] = {
     a_letter_holds_something_else: ("wrong", "C12"),
     a_promised_letter_is_not_kept: ("lost", "C12"),
     an_answer_is_about_anothers_account: ("wrong", "C13"),
+    a_list_has_anothers_entry: ("wrong", "C13"),
     a_log_tells_what_was_in_a_call: ("wrong", "C13"),
     a_call_is_never_decided: ("unexplained", "C14"),
     nobody_asked_for_anything: ("unexplained", "C14"),

@@ -159,6 +159,8 @@ def calm() -> Story:
     _leave_open(story)
     story.ask(20, "read", "accounts.get_account", account_id="a")
     story.tell(20.1, "ok", "read", result={"account_id": "a", "balance": 905})
+    story.ask(20.2, "listed", "accounts.list_entries", account_id="a", limit=1)
+    story.tell(20.3, "ok", "listed", result=[{"account_id": "a", "amount": -100, "balance": 905}])
     story.sums.append({"at": AT, "balances": 1015, "entries": 1015, "credits": 0, "transactions": 0, "least": 0})
     return story
 

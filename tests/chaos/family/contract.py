@@ -52,7 +52,7 @@ class Chaos(Service, name="chaos"):
 
     @write(emits=[Noted])
     async def trip(self, mark: Mark) -> int:
-        """Leave the mark, announce it, and meet a bug. Emits Noted, never."""
+        """Leave the mark, announce it, and meet a bug. Emits Noted, once that is mended."""
 
     @write(slow=True, emits=[Noted])
     async def linger(self, mark: Mark, ms: Annotated[int, Field(ge=0, le=300)]) -> int:
@@ -64,7 +64,7 @@ class Chaos(Service, name="chaos"):
 
     @write(slow=True, emits=[Noted])
     async def kill(self, mark: Mark) -> int:
-        """Leave the mark and end the worker's process as a power cut does. Emits Noted, never."""
+        """Leave the mark and end the worker's process as a power cut does. Emits Noted, once that is mended."""
 
     @read
     async def look(self, mark: Mark) -> int:
