@@ -122,13 +122,16 @@ class Attempts:
         async with self._in_order:
             await self._try("rowcall.acquit_runs", {**_named(calls), "forgiven": ACQUITTALS})
 
-    async def live_on(self, calls: Sequence[Call], *, decides: bool) -> None:
-        """Others get their messages, but their worker lives, and they go on: that counts as no loss, or no more."""
+    async def live_on(self, calls: Sequence[Call], *, decides: bool) -> bool:
+        """Others get their messages, but their worker lives, and they go on: that counts as no loss, or no more.
+
+        False where that could not be noted.
+        """
         lost, counted = zip(*(call.noted_before for call in calls), strict=True)
         before = {"lost": lost, "counted": counted}
         async with self._in_order:
             self._without_end(calls)
-            await self._try("rowcall.live_on", {**_named(calls), **before, "decides": decides})
+            return await self._try("rowcall.live_on", {**_named(calls), **before, "decides": decides}) is not None
 
     async def resume(self, calls: Sequence[Call]) -> None:
         """Their run goes on, after it was noted to have ended. Never noted after an end that comes later."""

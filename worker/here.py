@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rpc_client.tasks import end
 from worker.attempts import key_of, of_one_message
-from worker.errors import CopyRunsError
+from worker.errors import GivenAwayError
 
 if TYPE_CHECKING:
     from worker.attempts import Attempts, Key
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 LONG_S = 1.75
 """Most that kill have done so before. Less than a run that decides is alone for, and than anybody waits for a lock."""
 
-GIVEN_AWAY = "its connection to the broker was lost: another worker has its message, and runs it, or will"
+AGAIN_S = 0.5
+"""So long after it could not be said that this worker lives, it is tried again."""
 
 
 class Here:
@@ -50,15 +51,21 @@ class Here:
         finally:
             self._begun = _without(self._begun, calls)
 
+    def check(self, calls: Sequence[Call]) -> None:
+        """GivenAwayError if the connection by which their message came is lost: the broker gives it to others."""
+        if calls[0].came < self.outlived:
+            raise GivenAwayError("its connection to the broker was lost: another worker has its message, or will")
+
     async def begin(
         self, calls: Sequence[Call], *, timeout_s: float, decides: bool = False
     ) -> dict[Key, tuple[int, int]]:
-        """Note that they begin to run. CopyRunsError if their message was given to others meanwhile."""
-        outlived = self.outlived
+        """Note that they begin to run. GivenAwayError if they should not any more."""
+        self.check(calls)
         begun = await self._attempts.begin(calls, timeout_s=timeout_s, decides=decides)
-        if self.outlived > outlived:
-            await self._attempts.live_on(calls, decides=decides)
-            raise CopyRunsError(GIVEN_AWAY)
+        if calls[0].came < self.outlived:
+            self._orphans += calls
+            await self._disown()
+        self.check(calls)
         return begun
 
     @contextlib.contextmanager
@@ -72,9 +79,12 @@ class Here:
 
     async def end(self, calls: Sequence[Call]) -> None:
         """Note that they have ended; but not if their message is others', and what is noted of it is of their run."""
-        noted = [call for call in calls if any(call is each for each in (*self._noted, *self._excused))]
+        noted = [call for call in calls if self._is_noted(call)]
         self._forget(noted)
         await self._attempts.end(noted)
+
+    def _is_noted(self, call: Call) -> bool:
+        return any(call is each for each in (*self._noted, *self._excused))
 
     def _forget(self, calls: Sequence[Call]) -> None:
         self._noted, self._excused = _without(self._noted, calls), _without(self._excused, calls)
@@ -92,18 +102,26 @@ class Here:
 
     async def _acquit(self, call: Call) -> None:
         await asyncio.sleep(LONG_S)
-        self._long.append(call)
-        await self._attempts.acquit([call])
+        if self._is_noted(call):
+            self._long.append(call)
+            await self._attempts.acquit([call])
 
     async def live_on(self) -> None:
         """The broker gives their messages to others, as if this worker were lost: it lives, and they go on."""
         self.outlived += 1
         self._orphans += self._noted
         self._noted, self._excused = [], []
+        await self._disown()
+
+    async def _disown(self) -> None:
+        """Say so of each, as long as it matters: PostgreSQL may be away as well."""
         while companions := of_one_message(self._orphans):
             self._orphans = _without(self._orphans, companions)
             decides = companions != _without(companions, self._deciding)
-            await self._attempts.live_on(companions, decides=decides)
+            while not await self._attempts.live_on(companions, decides=decides):
+                if companions[0].left_s <= 0:
+                    break
+                await asyncio.sleep(AGAIN_S)
 
     @contextlib.asynccontextmanager
     async def deciding(self, call: Call) -> AsyncGenerator[None]:

@@ -23,8 +23,8 @@ from rpc_client.errors import InternalError, Reason, Unavailable
 from rpc_client.turns import PATIENCE_S, Turns
 from worker.attempts import MAX_ATTEMPTS, Attempts, Key, key_of
 from worker.calls import Answer, Call, Outcome, Result
-from worker.errors import CopyRunsError
-from worker.here import GIVEN_AWAY, Here
+from worker.errors import CopyRunsError, GivenAwayError
+from worker.here import Here
 from worker.quiet import Quiet
 from worker.receipts import LOOKUP_S
 
@@ -57,6 +57,11 @@ class Suspects:
         self._quiet = quiet
         self._here = Here(self._attempts)
 
+    @property
+    def outlived(self) -> int:
+        """How many connections to the broker this worker has lost. What came by them is others' now."""
+        return self._here.outlived
+
     async def live_on(self) -> None:
         """The broker took this worker for lost; what it runs is no loss."""
         await self._here.live_on()
@@ -72,24 +77,23 @@ class Suspects:
 
     async def asked_again(self, reads: Sequence[Call], run: Run, run_together: Run) -> None:
         """Run reads that their client sent anew: those that workers were lost with by themselves, each noted."""
-        came = self._here.outlived
         counts = await self._attempts.known(reads)
         lost = [call for call in reads if counts.get(key_of(call))]
         others = [call for call in reads if not counts.get(key_of(call))]
-        await asyncio.gather(self._one_by_one(lost, run, counts, came), run_together(others))
+        await asyncio.gather(self._one_by_one(lost, run, counts), run_together(others))
 
     async def sent_again(self, writes: Sequence[Call], run: Run) -> None:
         """Run what its client sent anew: together, each noted, but by itself what was lost, or has a copy running."""
         # Not noted while somebody wants to be alone: who waits for that is excused, and knows too little afterwards.
-        came = self._here.outlived
         async with asyncio.TaskGroup() as trying, self._quiet.beside():
             begun = await self._begin(writes)
             losses = {key: lost for key, (lost, _) in begun.items()}
             together = [call for call in writes if begun.get(key_of(call)) == (0, 0)]
             alone = [call for call in writes if begun.get(key_of(call)) != (0, 0)]
-            with self._here.run(together), self._here.noted(writes if begun else []):
-                await self._here.end(alone)  # until its turn has come
-                trying.create_task(self._one_by_one(alone, run, losses, came))
+            with self._here.run(together), self._here.noted(together):
+                with self._here.noted(alone if begun else []):
+                    await self._here.end(alone)  # until its turn has come
+                trying.create_task(self._one_by_one(alone, run, losses))
                 for call in together:
                     log.info(BEGINS, method=call.method, id=call.shown_id, losses=0, copies=0)
                 try:
@@ -108,28 +112,27 @@ class Suspects:
         """Run each of these writes, which came again, by itself."""
         if not writes:
             return
-        came = self._here.outlived
         try:
             losses = await self._attempts.lost(writes, timeout_s=LOOKUP_S)
         except Exception as error:  # noqa: BLE001 - each tries it again before it runs
             log.info("a loss could not be noted", error=repr(error))
-            await self._one_by_one(writes, run, dict.fromkeys(map(key_of, writes)), came)
+            await self._one_by_one(writes, run, dict.fromkeys(map(key_of, writes)))
         else:
-            await self._one_by_one(writes, run, losses, came)
+            await self._one_by_one(writes, run, losses)
 
-    async def _one_by_one(self, writes: Sequence[Call], run: Run, losses: Mapping[Key, int | None], came: int) -> None:
+    async def _one_by_one(self, writes: Sequence[Call], run: Run, losses: Mapping[Key, int | None]) -> None:
         """Begin with each when the one before has been tried; what has to be tried again does not keep the others."""
         async with asyncio.TaskGroup() as trying:
             for call in writes:
                 lost = losses.get(key_of(call), 0)
-                call.answer = counted = self._counted(call.answer, lost, came)
+                call.answer = counted = self._counted(call.answer, lost)
                 trying.create_task(_finished(run([call]), counted.tried))
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(min(max(call.left_s, 0), PATIENCE_S)):
                         await counted.tried.wait()
 
-    def _counted(self, answer: Answer, losses: int | None, came: int) -> Counted:
-        return Counted(answer, self._attempts, self._turns, self._slow_turns, self._quiet, self._here, losses, came)
+    def _counted(self, answer: Answer, losses: int | None) -> Counted:
+        return Counted(answer, self._attempts, self._turns, self._slow_turns, self._quiet, self._here, losses)
 
 
 async def _finished(run: Awaitable[None], tried: asyncio.Event) -> None:
@@ -150,8 +153,6 @@ class Counted:
     here: Here
     losses: int | None
     """How many workers were lost with it; None where it is still to be noted that one was."""
-    came: int
-    """How many connections to the broker its worker had outlived by then."""
     alone_left: int = 3
     """How often it may still run with nobody beside: the first time it may meet a lock, or a lost connection."""
     tried: asyncio.Event = field(default_factory=asyncio.Event)
@@ -170,12 +171,16 @@ class Counted:
                 await self.turns.idle(until)
             async with (self.slow_turns if self.method.slow else self.turns).take(until):
                 return await self._run_in_turn(call, database)
+        except GivenAwayError:
+            if self.method.lane == "read":
+                raise _not_run_again(call) from None  # as whoever has it answers
+            call.awaited = False  # from here; should it be kept for replay there, a fence would forbid that
+            raise
         finally:
             self.tried.set()
 
     async def _run_in_turn(self, call: Call, database: Database) -> list[Result]:
-        if self.here.outlived > self.came:
-            raise CopyRunsError(GIVEN_AWAY)
+        self.here.check([call])
         if self.losses is None:
             self.losses = (await self.attempts.lost([call], timeout_s=call.left_s))[key_of(call)]
         if call in self.here:

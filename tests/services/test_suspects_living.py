@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 from structlog.testing import capture_logs
 
 from accounts import AsyncAccounts
-from tests.services.suspects_given import a_call, again, attempts, deposit, told
+from tests.conftest import connected
+from tests.services.asking import line
+from tests.services.suspects_given import a_call, again, anew, attempts, deposit, told
 from worker.attempts import Attempts
 from worker.calls import Call
-from worker.errors import CopyRunsError
-from worker.here import GIVEN_AWAY, Here
+from worker.errors import GivenAwayError
+from worker.here import Here
 
 
 async def test_a_worker_that_loses_its_connection_to_the_broker_is_no_loss(consumer, client, account, sql):
@@ -97,13 +99,77 @@ async def test_a_suspect_that_waits_when_its_worker_loses_the_broker_is_left_to_
                     await asyncio.sleep(0.01)
             await pipeline.live_on()
         async with asyncio.timeout(10):
-            while not any(GIVEN_AWAY in entry.get("error", "") for entry in said):
+            while not any("GivenAway" in entry.get("error", "") for entry in said):
                 await asyncio.sleep(0.01)
-        done = await sql.fetchval("select count(*) from accounts.entries")
+        before = await done(sql)
         await again(pipeline, deposit(second), message_id="m")
 
-    assert done == 1
+    assert before == 1
     assert told(await answering) == [5, 10]
+
+
+async def test_what_is_left_to_others_is_not_fenced_when_its_time_is_up(pipeline, account, sql):
+    first, second = uuid4(), uuid4()
+    async with sql.transaction():
+        await sql.execute("select from accounts.accounts for update")
+        hurried = line(second, "accounts.deposit", {"account_id": "a-1", "amount": 5}, left_s=3)
+        answering = asyncio.create_task(again(pipeline, deposit(first), hurried, message_id="m"))
+        async with asyncio.timeout(10):
+            while await running(sql) != [str(first)]:
+                await asyncio.sleep(0.01)
+        await pipeline.live_on()
+
+    assert told(await answering) == [5, ("DeadlineExceeded", None)]
+    assert [row["id"] for row in await sql.fetch("select id from rowcall.receipts")] == [first]
+
+
+WAITING = """
+select count(*)
+from pg_locks
+where
+    not granted
+    and pid in (select pid from pg_locks where database = (select oid from pg_database where datname = $1))
+"""
+
+
+async def test_what_runs_by_itself_is_known_here_though_the_rest_of_its_message_is_done(
+    pipeline, account, local, settings, sql, postgres_url
+):
+    await sql.execute("insert into accounts.accounts (account_id, owner) values ('a-2', 'me')")
+    together, alone = uuid4(), uuid4()
+    elsewhere = line(together, "accounts.deposit", {"account_id": "a-2", "amount": 5}, attempt=2)
+    copy, noted = (
+        replace(a_call(local, settings, "b"), id=str(alone)),
+        Attempts(local.database, local.served.statements),
+    )
+    await noted.begin([copy], timeout_s=5)
+    async with connected(postgres_url) as stranger, stranger.transaction():
+        await stranger.execute("select from accounts.accounts where account_id = 'a-1' for update")
+        async with sql.transaction():
+            await sql.execute("select from accounts.accounts where account_id = 'a-2' for update")
+            answering = asyncio.create_task(anew(pipeline, elsewhere, deposit(alone, attempt=2), message_id="m"))
+            async with asyncio.timeout(10):
+                while await waiting(sql) != 2:
+                    await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)  # then the rest of its message has left nothing behind
+        await pipeline.live_on()
+        left = await runs(sql, alone)
+
+    assert left == 1  # the copy's
+    assert told(await answering) == [5, 5]
+
+
+async def runs(sql: asyncpg.Connection, request_id: UUID) -> int:
+    return int(await sql.fetchval("select cardinality(running) from rowcall.attempts where id = $1", request_id))
+
+
+async def waiting(sql: asyncpg.Connection) -> int:
+    """How many of its database wait for a lock."""
+    return int(await sql.fetchval(WAITING, await sql.fetchval("select current_database()")))
+
+
+async def done(sql: asyncpg.Connection) -> int:
+    return int(await sql.fetchval("select count(*) from accounts.entries"))
 
 
 async def test_who_loses_the_broker_while_it_is_noted_that_he_begins_does_not(local, settings, sql):
@@ -113,11 +179,11 @@ async def test_who_loses_the_broker_while_it_is_noted_that_he_begins_does_not(lo
         await sql.execute("lock table rowcall.attempts in share mode")
         beginning = asyncio.create_task(here.begin([call], timeout_s=10))
         async with asyncio.timeout(10):
-            while not await sql.fetchval("select exists (select from pg_locks where not granted)"):
+            while not await waiting(sql):
                 await asyncio.sleep(0.01)
         await here.live_on()
 
-    with pytest.raises(CopyRunsError):
+    with pytest.raises(GivenAwayError):
         await beginning
     assert await running(sql) == []
 

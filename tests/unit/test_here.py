@@ -17,6 +17,8 @@ class Notes:
 
     def __init__(self) -> None:
         self.written: list[tuple[str, list[str]]] = []
+        self.away: list[bool] = []
+        """Whether what is said next is not heard."""
 
     async def end(self, calls: Sequence[Any]) -> None:
         await asyncio.sleep(0)
@@ -27,9 +29,10 @@ class Notes:
     async def acquit(self, calls: Sequence[Any]) -> None:
         self.written.append(("acquit", [call.id for call in calls]))
 
-    async def live_on(self, calls: Sequence[Any], *, decides: bool) -> None:
+    async def live_on(self, calls: Sequence[Any], *, decides: bool) -> bool:
         await asyncio.sleep(0)
         self.written.append(("decides" if decides else "lives on", [call.id for call in calls]))
+        return not self.away.pop() if self.away else True
 
     async def resume(self, calls: Sequence[Any]) -> None:
         await asyncio.sleep(0)
@@ -47,7 +50,7 @@ def here(notes: Notes) -> Here:
 
 
 def a_call(name: str, message: str = "", caller: str = "me") -> Any:
-    return SimpleNamespace(id=name, message_id=message or name, caller=caller, args_hash=b"")
+    return SimpleNamespace(id=name, message_id=message or name, caller=caller, args_hash=b"", left_s=10)
 
 
 async def test_what_runs_beside_one_that_decides_is_excused_message_by_message(here: Here, notes: Notes):
@@ -119,6 +122,26 @@ async def test_whoever_lives_on_without_the_broker_says_so_of_all_and_resumes_no
             await living
 
     assert notes.written == [("end", ["x", "y"]), ("decides", ["d"]), ("lives on", ["x", "y"])]
+
+
+async def test_that_it_lives_is_said_until_it_is_heard(here: Here, notes: Notes, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("worker.here.AGAIN_S", 0)
+    notes.away = [True]
+    with here.noted([a_call("x")]):
+        await here.live_on()
+
+    assert notes.written == [("lives on", ["x"])] * 2
+
+
+async def test_what_runs_for_long_is_not_acquitted_once_it_is_others(
+    here: Here, notes: Notes, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("worker.here.LONG_S", 0.01)
+    async with here.suspected(a_call("x")):
+        await here.live_on()
+        await asyncio.sleep(0.05)
+
+    assert notes.written == [("lives on", ["x"])]
 
 
 async def test_what_was_given_to_others_is_theirs_to_end_and_what_ended_is_not_resumed(here: Here, notes: Notes):
