@@ -1,4 +1,4 @@
-"""How a worker ends: asked twice, out of time, with a bug in its core; and how it lives with no files left to open."""
+"""How a worker ends: asked twice, out of time, with a bug in its core; and how it outlives a halt, and no files."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from tests.conftest import connected
-from tests.faults.given import Place, ledger, mortal, place, until, until_said
+from tests.conftest import NAMED, connected
+from tests.faults.given import PATIENCE_S, Place, ledger, mortal, place, until, until_said
+from tests.faults.patient import STANDS, AsyncPatient
 from tests.processes import WorkerProcess, environment
 from tests.proxy import proxied
 
@@ -150,3 +151,32 @@ async def test_a_worker_that_stands_still_is_replaced_and_does_no_harm_when_it_w
 
     assert await ledger(sql) == (1000, 1000)
     assert there.worker.process.returncode is None
+
+
+@pytest.mark.heavy
+@pytest.mark.timeout(120)
+async def test_a_worker_whose_loop_a_method_blocks_is_replaced_and_serves_again_when_it_goes_on(
+    settings, tmp_path, sql
+):
+    gate = tmp_path / "gate"
+    wider = settings.model_copy(update={"families": [*NAMED, "tests.faults.patient:family"]})
+    blocking = {"GATE": str(gate), "ROWCALL_HEARTBEAT_S": "1"}
+    async with place(wider, tmp_path, settings.amqp_urls[0], **blocking) as there:
+        try:
+            hogging = asyncio.ensure_future(AsyncPatient(there.client.with_options(timeout_s=PATIENCE_S)).hog("once"))
+            await until_said(there.worker, STANDS)
+            calls = [asyncio.ensure_future(there.accounts.deposit("a-1", 1)) for _ in range(500)]
+            other = await there.start()
+
+            assert await hogging == 1
+            await asyncio.gather(*calls)
+            assert there.worker.log.read_text().count('"consuming"') == 1
+        finally:
+            gate.touch()
+        await until_said(there.worker, '"consuming"', times=2)
+        await other.stop()
+
+        assert await there.accounts.deposit("a-1", 1) == 501
+        assert await there.worker.stop() == 0  # nothing of what it woke up with runs any more
+        assert await ledger(sql) == (501, 501)
+        assert await sql.fetchval("select times from patient.notes") == 1

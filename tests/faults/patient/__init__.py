@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import time
 from pathlib import Path
 
 from rpc_client.contract import AsyncService, Service, read, write
 from worker.database import Session, Transaction
 from worker.registry import Family, Registry
+
+STANDS = "stands at the gate"
+"""What a worker says there."""
 
 
 class Patient(Service, name="patient"):
@@ -45,6 +51,10 @@ class Patient(Service, name="patient"):
     async def ponder(self, key: str, ms: int) -> int:
         """Count a key up, and do nothing for a while in the middle of the transaction."""
 
+    @write(emits=[])
+    async def hog(self, key: str) -> int:
+        """Count a key up; a worker whose environment names a ``GATE`` stands before it until that file is there."""
+
 
 class AsyncPatient(Patient, AsyncService):
     """Every method as an ``async def``."""
@@ -76,6 +86,22 @@ async def ponder(tx: Transaction, key: str, ms: int) -> int:
     times = await tx.value(int, "patient.count_up", key=key)
     await asyncio.sleep(ms / 1000)
     return times
+
+
+@patient.implements(Patient.hog)
+async def hog(tx: Transaction, key: str) -> int:
+    stand()
+    return await tx.value(int, "patient.count_up", key=key)
+
+
+def stand() -> None:
+    """Let nothing else of this process go on, as code does that waits without ``await``."""
+    gate = os.environ.get("GATE")
+    if gate is not None:
+        sys.stderr.write(f"{STANDS}\n")
+        sys.stderr.flush()
+        while not Path(gate).exists():
+            time.sleep(0.05)
 
 
 family = Family(patient, sql=Path(__file__).parent / "sql")
