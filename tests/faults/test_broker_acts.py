@@ -1,8 +1,9 @@
-"""What somebody does to a broker that runs: queues and exchanges deleted, connections closed, a queue that is full."""
+"""What somebody does to a broker that runs: queues and exchanges deleted, what is connected closed, a queue filled."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from accounts import AsyncAccounts
 from rpc_client import AsyncClient, InternalError, InvalidRequest, OutcomeUnknown, Unroutable
 from tests.acceptance.broker import Peer, connected_peer, dead_letter
-from tests.faults.given import Place, client_settings, ledger, place, until, until_said
+from tests.conftest import NAMED
+from tests.faults.given import PATIENCE_S, Place, client_settings, ledger, place, until, until_said
+from tests.faults.patient import AsyncPatient
 from tests.own_servers import OwnServer
 
 
@@ -41,6 +44,23 @@ async def test_queues_deleted_under_a_worker_are_declared_anew_and_calls_go_on(t
 
     assert await ledger(sql) == (70, 70)
     assert (await there.accounts.get_account("a-1")).balance == 70
+
+
+@pytest.mark.heavy
+async def test_what_lay_in_a_deleted_queue_is_unknown_at_its_deadline_and_what_comes_after_is_unroutable(
+    there: Place, peer: Peer
+):
+    await there.worker.stop()
+    flights = there.client._transport._flights
+    before = flights.published
+    lying = asyncio.ensure_future(AsyncAccounts(there.client.with_options(timeout_s=5)).deposit("a-1", 1))
+    await until(lambda: flights.published > before and not list(flights))
+    await peer.channel.queue_delete(f"{there.settings.prefix}.write")
+
+    with pytest.raises(Unroutable, match="rowcall worker"):
+        await there.accounts.deposit("a-1", 1)
+    with pytest.raises(OutcomeUnknown, match=r"could not be looked at.*NOT_FOUND"):
+        await lying
 
 
 @pytest.mark.heavy
@@ -99,6 +119,60 @@ async def test_a_full_queue_is_named_at_the_deadline_and_the_refused_run_when_th
 
     await asyncio.gather(*waiting)
     assert await ledger(sql) == (640, 640)
+
+
+@contextlib.asynccontextmanager
+async def told(broker: OwnServer, **values: int) -> AsyncIterator[None]:
+    """While the block runs new channels go by these settings of the broker's; then by those of before."""
+
+    async def tell(name: str, value: int) -> int:
+        """What it was."""
+        said = f"{{ok, V}} = application:get_env(rabbit, {name}), application:set_env(rabbit, {name}, {value}), V."
+        return int(await broker.control("eval", said))
+
+    usual = {name: await tell(name, value) for name, value in values.items()}
+    try:
+        yield
+    finally:
+        for name, value in usual.items():
+            await tell(name, value)
+
+
+@pytest.mark.heavy
+async def test_a_channel_that_the_broker_closes_while_a_call_runs_costs_a_connection_and_no_call(
+    own_rabbitmq: OwnServer, settings, tmp_path, sql
+):
+    wider = settings.model_copy(update={"families": [*NAMED, "tests.faults.patient:family"]})
+    async with (
+        told(own_rabbitmq, consumer_timeout=2000, channel_tick_interval=500),
+        place(wider, tmp_path, own_rabbitmq.url) as there,
+    ):
+        patient = AsyncPatient(there.client.with_options(timeout_s=PATIENCE_S))
+        long = asyncio.ensure_future(patient.ponder("once", 5000))
+        await until_said(there.worker, "its channel closed")
+        calls = [asyncio.ensure_future(there.accounts.deposit("a-1", 1)) for _ in range(200)]
+
+        assert await long == 1
+        assert sorted(await asyncio.gather(*calls)) == list(range(1, 201))
+    assert await sql.fetchval("select times from patient.notes") == 1
+    assert await ledger(sql) == (200, 200)
+
+
+@pytest.mark.heavy
+async def test_what_is_too_large_for_the_broker_is_unknown_at_its_deadline_and_the_others_run_once(
+    own_rabbitmq: OwnServer, own_there: Place, sql
+):
+    async with (
+        told(own_rabbitmq, max_message_size=100_000),
+        AsyncClient(client_settings(own_there.settings, timeout_s=PATIENCE_S)) as client,
+    ):
+        calls = [asyncio.ensure_future(AsyncAccounts(client).deposit("a-1", 1)) for _ in range(100)]
+        hasty, large = client.with_options(timeout_s=3), {"account_id": "x" * 200_000}
+        with pytest.raises(OutcomeUnknown):
+            await hasty.call_by_name("accounts.get_account", "read", large)
+
+        await asyncio.gather(*calls)
+    assert await ledger(sql) == (100, 100)
 
 
 @pytest.mark.heavy

@@ -12,9 +12,10 @@ from yarl import URL
 
 from accounts import AsyncAccounts
 from rpc_client import AsyncClient, AuthorizationError, NotFoundError, OutcomeUnknown
-from tests.faults.given import Place, client_settings, place, until, until_said
+from tests.faults.given import Place, client_settings, ledger, place, until, until_said
 from tests.own_servers import OwnServer
 from tests.processes import workers
+from tests.proxy import proxied
 
 ALL = ".*"
 
@@ -98,6 +99,21 @@ async def test_a_worker_that_may_not_reply_names_the_permission_and_takes_nothin
 
         await starting
         assert await call == 1
+
+
+@pytest.mark.heavy
+async def test_a_message_that_the_broker_holds_to_be_forged_goes_by_another_address(
+    own_rabbitmq: OwnServer, there: Place, user: str, sql
+):
+    async with proxied(own_rabbitmq.url) as (proxy, url):
+        proxy.refuse(1)
+        addresses = f"{url},{url_of(own_rabbitmq, user)}"  # what a client sends bears the name of the first user
+        async with AsyncClient(client_settings(there.settings, addresses, timeout_s=30)) as client:
+            calls = [asyncio.ensure_future(AsyncAccounts(client).deposit("a-1", 1)) for _ in range(100)]
+            await until(lambda: "user_id property" in repr(client._transport._link.last_error))
+
+            assert sorted(await asyncio.gather(*calls)) == list(range(1, 101))
+    assert await ledger(sql) == (100, 100)
 
 
 @pytest.mark.heavy
