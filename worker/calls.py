@@ -88,8 +88,6 @@ class Call:
     """Whether its message was delivered before: whoever had it then may have died of it."""
     message_id: str = ""
     """What its message is called; it comes again under the same name."""
-    came: int = 0
-    """How many connections to the broker its worker had outlived when its message came."""
     noted_before: tuple[int, int] = (0, 0)
     """How many losses of its message were noted, and count, when it was noted last that it begins to run."""
     result: Result | None = None

@@ -22,10 +22,6 @@ class CopyRunsError(Exception):
     """A call does not run just now, because another message brought it elsewhere: there it may leave a receipt."""
 
 
-class GivenAwayError(CopyRunsError):
-    """Its own message is another worker's by now: this one has lost the connection by which it came."""
-
-
 class Verdict(Enum):
     """What to do about an exception that is no answer in itself."""
 

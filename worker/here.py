@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 from rpc_client.tasks import end
 from worker.attempts import key_of, of_one_message
-from worker.errors import GivenAwayError
 
 if TYPE_CHECKING:
-    from worker.attempts import Attempts, Key
+    from worker.attempts import Attempts
     from worker.calls import Call
 
 LONG_S = 1.75
@@ -36,8 +35,6 @@ class Here:
         """Acquitted, for as long as they are noted."""
         self._orphans: list[Call] = []
         """Noted when the broker was lost; it is still to be said that this worker was not."""
-        self.outlived = 0
-        """So many connections to the broker: whatever messages came by them are others' now."""
 
     def __contains__(self, call: Call) -> bool:
         return any(key_of(each) == key_of(call) for each in self._begun)
@@ -50,23 +47,6 @@ class Here:
             yield
         finally:
             self._begun = _without(self._begun, calls)
-
-    def check(self, calls: Sequence[Call]) -> None:
-        """GivenAwayError if the connection by which their message came is lost: the broker gives it to others."""
-        if calls[0].came < self.outlived:
-            raise GivenAwayError("its connection to the broker was lost: another worker has its message, or will")
-
-    async def begin(
-        self, calls: Sequence[Call], *, timeout_s: float, decides: bool = False
-    ) -> dict[Key, tuple[int, int]]:
-        """Note that they begin to run. GivenAwayError if they should not any more."""
-        self.check(calls)
-        begun = await self._attempts.begin(calls, timeout_s=timeout_s, decides=decides)
-        if calls[0].came < self.outlived:
-            self._orphans += calls
-            await self._disown()
-        self.check(calls)
-        return begun
 
     @contextlib.contextmanager
     def noted(self, calls: Sequence[Call]) -> Generator[None]:
@@ -108,7 +88,6 @@ class Here:
 
     async def live_on(self) -> None:
         """The broker gives their messages to others, as if this worker were lost: it lives, and they go on."""
-        self.outlived += 1
         self._orphans += self._noted
         self._noted, self._excused = [], []
         await self._disown()

@@ -101,9 +101,6 @@ class Pipeline:
 
     async def _settled(self, calls: Sequence[Call]) -> Sequence[Call]:
         """Settle each call: by what is stored of it, or by what it does now, tried again while that can help."""
-        came = self._suspects.outlived
-        for call in calls:
-            call.came = came
         if calls[0].answer.method.lane == "write":
             await self._settle_writes(calls)
         elif calls[0].suspect:  # as all of a message

@@ -23,7 +23,7 @@ from rpc_client.errors import InternalError, Reason, Unavailable
 from rpc_client.turns import PATIENCE_S, Turns
 from worker.attempts import MAX_ATTEMPTS, Attempts, Key, key_of
 from worker.calls import Answer, Call, Outcome, Result
-from worker.errors import CopyRunsError, GivenAwayError
+from worker.errors import CopyRunsError
 from worker.here import Here
 from worker.quiet import Quiet
 from worker.receipts import LOOKUP_S
@@ -56,11 +56,6 @@ class Suspects:
         self._turns, self._slow_turns = Turns(), Turns(SLOW_PATIENCE_S)
         self._quiet = quiet
         self._here = Here(self._attempts)
-
-    @property
-    def outlived(self) -> int:
-        """How many connections to the broker this worker has lost. What came by them is others' now."""
-        return self._here.outlived
 
     async def live_on(self) -> None:
         """The broker took this worker for lost; what it runs is no loss."""
@@ -103,7 +98,7 @@ class Suspects:
 
     async def _begin(self, writes: Sequence[Call]) -> dict[Key, tuple[int, int]]:
         try:
-            return await self._here.begin(writes, timeout_s=LOOKUP_S)
+            return await self._attempts.begin(writes, timeout_s=LOOKUP_S)
         except Exception as error:  # noqa: BLE001 - each meets it again by itself, and is tried again
             log.info("attempts could not be noted; each call runs by itself", error=repr(error))
             return {}
@@ -171,16 +166,10 @@ class Counted:
                 await self.turns.idle(until)
             async with (self.slow_turns if self.method.slow else self.turns).take(until):
                 return await self._run_in_turn(call, database)
-        except GivenAwayError:
-            if self.method.lane == "read":
-                raise _not_run_again(call) from None  # as whoever has it answers
-            call.awaited = False  # from here; should it be kept for replay there, a fence would forbid that
-            raise
         finally:
             self.tried.set()
 
     async def _run_in_turn(self, call: Call, database: Database) -> list[Result]:
-        self.here.check([call])
         if self.losses is None:
             self.losses = (await self.attempts.lost([call], timeout_s=call.left_s))[key_of(call)]
         if call in self.here:
@@ -221,7 +210,7 @@ class Counted:
             return results
 
     async def _begin(self, call: Call, *, decides: bool) -> tuple[int, int]:
-        begun = await self.here.begin([call], timeout_s=call.left_s, decides=decides)
+        begun = await self.attempts.begin([call], timeout_s=call.left_s, decides=decides)
         return begun[key_of(call)]
 
     def _give_way(self, losses: int, copies: int, *, alone: bool) -> None:

@@ -8,7 +8,6 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from structlog.testing import capture_logs
 
 from accounts import AsyncAccounts
 from tests.conftest import connected
@@ -16,8 +15,6 @@ from tests.services.asking import line
 from tests.services.suspects_given import a_call, again, anew, attempts, deposit, told
 from worker.attempts import Attempts
 from worker.calls import Call
-from worker.errors import GivenAwayError
-from worker.here import Here
 
 
 async def test_a_worker_that_loses_its_connection_to_the_broker_is_no_loss(consumer, client, account, sql):
@@ -86,43 +83,6 @@ async def test_a_loss_of_the_same_message_before_is_not_taken_back(local, settin
     assert list((await noted.lost([call], timeout_s=5)).values()) == [1]
 
 
-async def test_a_suspect_that_waits_when_its_worker_loses_the_broker_is_left_to_whoever_has_it_now(
-    pipeline, account, sql
-):
-    first, second = uuid4(), uuid4()
-    with capture_logs() as said:
-        async with sql.transaction():
-            await sql.execute("select from accounts.accounts for update")
-            answering = asyncio.create_task(again(pipeline, deposit(first), deposit(second), message_id="m"))
-            async with asyncio.timeout(10):
-                while await running(sql) != [str(first)]:
-                    await asyncio.sleep(0.01)
-            await pipeline.live_on()
-        async with asyncio.timeout(10):
-            while not any("GivenAway" in entry.get("error", "") for entry in said):
-                await asyncio.sleep(0.01)
-        before = await done(sql)
-        await again(pipeline, deposit(second), message_id="m")
-
-    assert before == 1
-    assert told(await answering) == [5, 10]
-
-
-async def test_what_is_left_to_others_is_not_fenced_when_its_time_is_up(pipeline, account, sql):
-    first, second = uuid4(), uuid4()
-    async with sql.transaction():
-        await sql.execute("select from accounts.accounts for update")
-        hurried = line(second, "accounts.deposit", {"account_id": "a-1", "amount": 5}, left_s=3)
-        answering = asyncio.create_task(again(pipeline, deposit(first), hurried, message_id="m"))
-        async with asyncio.timeout(10):
-            while await running(sql) != [str(first)]:
-                await asyncio.sleep(0.01)
-        await pipeline.live_on()
-
-    assert told(await answering) == [5, ("DeadlineExceeded", None)]
-    assert [row["id"] for row in await sql.fetch("select id from rowcall.receipts")] == [first]
-
-
 WAITING = """
 select count(*)
 from pg_locks
@@ -170,22 +130,6 @@ async def waiting(sql: asyncpg.Connection) -> int:
 
 async def done(sql: asyncpg.Connection) -> int:
     return int(await sql.fetchval("select count(*) from accounts.entries"))
-
-
-async def test_who_loses_the_broker_while_it_is_noted_that_he_begins_does_not(local, settings, sql):
-    call, noted = a_call(local, settings, "m"), Attempts(local.database, local.served.statements)
-    here = Here(noted)
-    async with sql.transaction():
-        await sql.execute("lock table rowcall.attempts in share mode")
-        beginning = asyncio.create_task(here.begin([call], timeout_s=10))
-        async with asyncio.timeout(10):
-            while not await waiting(sql):
-                await asyncio.sleep(0.01)
-        await here.live_on()
-
-    with pytest.raises(GivenAwayError):
-        await beginning
-    assert await running(sql) == []
 
 
 async def test_before_a_call_is_condemned_a_living_worker_has_the_time_to_say_so(
