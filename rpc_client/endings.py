@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,7 +13,9 @@ from rpc_client.errors import (
     Disconnected,
     IdempotencyKeyReused,
     InternalError,
+    InvalidRequest,
     OutcomeUnknown,
+    Reason,
     Unavailable,
     Unroutable,
 )
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from rpc_client.wire import Reply
 
 
+TOO_LARGE = re.compile(r"message size (?P<size>\d+) is larger than (?:configured )?max size (?P<most>\d+)")
+"""In the broker's words."""
 ELSEWHERE = "this client lives on another event loop, that of its first call; make one on each, and close it there"
 OF_AN_ATTEMPT = frozenset({DeadlineExceeded.__name__, InternalError.__name__, Unavailable.__name__})
 """These are said of one attempt: nothing of them is stored, and the next may run."""
@@ -52,6 +57,17 @@ def forbid(flights: Iterable[Flight], words: str) -> None:
         fail(flight.calls, partial(forbidden, words=words, refused=flight is named[-1]))
 
 
+def turn_away(flights: Iterable[Flight], *, size: int, most: int) -> None:
+    """End the calls whose messages have the size at which the broker closed the channel. Companions go alone next."""
+    for flight in flights:
+        if flight.size != size:
+            continue
+        if len(flight.calls) == 1:
+            fail(flight.calls, partial(too_large, size=size, most=most))
+        for call in flight.calls:
+            call.alone = True
+
+
 def closed(call: Pending) -> Disconnected | OutcomeUnknown:
     """What to tell the caller of a client that is closed. Who waited for it before him may have sent it."""
     kind, told = (OutcomeUnknown, "; the call may have run") if call.may_have_run else (Disconnected, "")
@@ -74,6 +90,19 @@ def forbidden(call: Pending, words: str, *, refused: bool) -> AuthorizationError
         return OutcomeUnknown(message, request_id=call.id, method=call.method)
     message = f"{call.method} may not be sent; it did not run: {words}"
     return AuthorizationError(message, request_id=call.id, method=call.method)
+
+
+def too_large(call: Pending, *, size: int, most: int) -> InvalidRequest | OutcomeUnknown:
+    """What to tell the caller when the broker takes no message of this call's size."""
+    told = f"it takes {size} bytes, and RabbitMQ takes no message over {most} (max_message_size)"
+    if call.attempt > call.refused + call.returned + 1:
+        message = f"{call.method} may not be sent, and may have run before that was so: {told}"
+        return OutcomeUnknown(message, request_id=call.id, method=call.method)
+    message, details = (
+        f"{call.method} may not be sent; it did not run: {told}",
+        {"reason": Reason.TOO_LARGE, "limit": most},
+    )
+    return InvalidRequest(message, details, request_id=call.id, method=call.method)
 
 
 def is_of_an_earlier_attempt(reply: Reply, call: Pending) -> bool:

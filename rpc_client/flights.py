@@ -17,6 +17,8 @@ class Flight:
 
     routing_key: str
     calls: list[Pending]
+    size: int
+    """Of its body, in bytes."""
 
 
 class Flights:

@@ -23,7 +23,16 @@ from rpc_client import wire
 from rpc_client.clocks import Clock
 from rpc_client.connection import LOOK_TIMEOUT_S, Link, never, open_channel
 from rpc_client.deadlines import Consumers, Deadlines
-from rpc_client.endings import ELSEWHERE, closed, fail, forbid, is_of_an_earlier_attempt, unroutable
+from rpc_client.endings import (
+    ELSEWHERE,
+    TOO_LARGE,
+    closed,
+    fail,
+    forbid,
+    is_of_an_earlier_attempt,
+    turn_away,
+    unroutable,
+)
 from rpc_client.errors import Disconnected, OutcomeUnknown, leave_behind
 from rpc_client.flights import Flight, Flights
 from rpc_client.losses import Losses
@@ -195,6 +204,8 @@ class Transport:
             self._flights.stranded()
         elif isinstance(why, aiormq.exceptions.ChannelAccessRefused):
             forbid(self._flights, str(why))  # the others go again with the next connection
+        elif (said := TOO_LARGE.search(str(why))) is not None:
+            turn_away(self._flights, size=int(said["size"]), most=int(said["most"]))
         if not self._closed and self._link.up.is_set():
             self._link.drop(f"its channel closed: {why}")
 
@@ -206,7 +217,8 @@ class Transport:
             return
         for call in calls:
             call.attempt += 1
-        number = self._flights.begin(Flight(routing_key, calls))
+        body = b"\n".join([call.line(self._clock.ahead_s) for call in calls])
+        number = self._flights.begin(Flight(routing_key, calls, len(body)))
         left_s = max([call.expires_at for call in calls]) - now
         properties = encode_properties(
             content_type="application/json" if len(calls) == 1 else "application/x-ndjson",
@@ -217,7 +229,6 @@ class Transport:
             message_id=f"{self._reply_to}/{number}",
             user_id=self._caller,
         )
-        body = b"\n".join([call.line(self._clock.ahead_s) for call in calls])
         try:
             self._link.socket.publish(
                 self._channel.number, self._names.requests, routing_key, properties, body, mandatory=True

@@ -159,7 +159,7 @@ async def test_a_channel_that_the_broker_closes_while_a_call_runs_costs_a_connec
 
 
 @pytest.mark.heavy
-async def test_what_is_too_large_for_the_broker_is_unknown_at_its_deadline_and_the_others_run_once(
+async def test_what_is_too_large_for_the_broker_is_refused_by_name_and_the_others_run_once(
     own_rabbitmq: OwnServer, own_there: Place, sql
 ):
     async with (
@@ -167,11 +167,15 @@ async def test_what_is_too_large_for_the_broker_is_unknown_at_its_deadline_and_t
         AsyncClient(client_settings(own_there.settings, timeout_s=PATIENCE_S)) as client,
     ):
         calls = [asyncio.ensure_future(AsyncAccounts(client).deposit("a-1", 1)) for _ in range(100)]
-        hasty, large = client.with_options(timeout_s=3), {"account_id": "x" * 200_000}
-        with pytest.raises(OutcomeUnknown):
-            await hasty.call_by_name("accounts.get_account", "read", large)
+        look, large = "accounts.get_account", {"account_id": "x" * 200_000}
+        with pytest.raises(InvalidRequest, match="takes no message over 100000") as refused:
+            await client.call_by_name(look, "read", large)
+        together = [client.call_by_name(look, "read", {"account_id": "x" * 60_000}) for _ in range(2)]
+        answers = await asyncio.gather(*together, return_exceptions=True)
 
         await asyncio.gather(*calls)
+    assert refused.value.details == {"reason": "too_large", "limit": 100_000}
+    assert ["max_message_size" in str(answer) for answer in answers] == [False, False]
     assert await ledger(sql) == (100, 100)
 
 

@@ -15,7 +15,7 @@ from rpc_client.parcels import Pending
 def flown(flights: Flights) -> tuple[int, Pending]:
     """A call whose first attempt is on its way, and the number of its message."""
     call = Pending("1", "a.b", "write", b"{}", time.monotonic() + 30, attempt=1)
-    return flights.begin(Flight("write.a.b", [call])), call
+    return flights.begin(Flight("write.a.b", [call], 2)), call
 
 
 def test_of_what_was_returned_or_refused_nothing_may_have_run():
@@ -39,7 +39,7 @@ def test_what_was_taken_or_never_heard_of_may_have_run_whatever_became_of_a_late
 
     for call in (first, second):
         call.attempt = 2
-        flights.returned(flights.begin(Flight("write.a.b", [call])))
+        flights.returned(flights.begin(Flight("write.a.b", [call], 2)))
 
         assert call.may_have_run
         assert isinstance(unroutable(call, "write"), OutcomeUnknown)
