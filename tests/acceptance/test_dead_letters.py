@@ -52,6 +52,7 @@ async def noted(sql: asyncpg.Connection) -> dict[str, int]:
     return {row["key"]: row["times"] for row in rows}
 
 
+@pytest.mark.timeout(180)  # six programs start, one after the other
 async def test_a_bug_was_fixed(rowcall: Rowcall, settings, worker, client: AsyncClient, sql):
     await sql.execute("insert into fragile.bugs (kind) values ('look_up')")
     for n in range(3):

@@ -24,6 +24,7 @@ from worker.keys import new_key
 from worker.testing import scratch_database
 
 METHODS = {name: value for name, value in inspect.getmembers(Platform) if isinstance(value, Method | Composed)}
+FEW = 8
 NOTHING_TO_LACK = {"get_block_error_stats"}
 """It is asked about nothing in particular."""
 Call = Callable[..., Awaitable[Any]]
@@ -55,15 +56,17 @@ async def sync_db(reachable) -> AsyncIterator[DatabaseManagerClient]:
 
 @pytest.fixture(scope="module")
 async def places(db) -> list[Place]:
-    """A place for every case through every client, all made at once."""
+    """A place for every case through every client, a few at a time: they are stories, and each holds a connection."""
+    few = asyncio.Semaphore(FEW)
     await db.create_user("olga", "olga@example.org")
     graph, private = [await db.create_graph(line_graph("olga")) for _ in range(2)]
     await db.list_graph(graph.id, graph.version)
 
     async def place(user: str) -> Place:
-        await db.create_user(user, f"{user}@example.org")
-        await db.add_credits(user, GRANT, "welcome")
-        execution = await db.create_graph_execution(graph.id, 1, {graph.nodes[0].id: {"value": "?"}}, user)
+        async with few:
+            await db.create_user(user, f"{user}@example.org")
+            await db.add_credits(user, GRANT, "welcome")
+            execution = await db.create_graph_execution(graph.id, 1, {graph.nodes[0].id: {"value": "?"}}, user)
         return Place(user, graph, private, execution)
 
     return list(await asyncio.gather(*(place(f"user-{n}") for n in range(2 * len(CASES)))))

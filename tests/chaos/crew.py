@@ -104,10 +104,13 @@ class Place:
         self._keeping = asyncio.create_task(self._keep())
 
     def disarm(self) -> None:
-        """Whoever fills the place next is not to die, at crash points or of a call: the family is mended."""
-        self._environment["CHAOS_MENDED"] = "1"
+        """Whoever fills the place next is not to die at crash points."""
         if "ROWCALL_CRASH_AT" in self._environment:
             self._environment["ROWCALL_CRASH_AT"] = UNARMED
+
+    def mend(self) -> None:
+        """For whoever fills the place next, the bugs of the chaos family are mended."""
+        self._environment["CHAOS_MENDED"] = "1"
 
     async def until_works(self, timeout_s: float = 60.0) -> None:
         async with asyncio.timeout(timeout_s):
