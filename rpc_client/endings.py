@@ -57,8 +57,12 @@ def forbid(flights: Iterable[Flight], words: str) -> None:
         fail(flight.calls, partial(forbidden, words=words, refused=flight is named[-1]))
 
 
-def turn_away(flights: Iterable[Flight], *, size: int, most: int) -> None:
-    """End the calls whose messages have the size at which the broker closed the channel. Companions go alone next."""
+def turn_away(flights: Iterable[Flight], words: str) -> None:
+    """End the calls of a message that the broker says is too large, known by its size. Companions go alone next."""
+    said = TOO_LARGE.search(words)
+    if said is None:
+        return
+    size, most = int(said["size"]), int(said["most"])
     for flight in flights:
         if flight.size != size:
             continue
@@ -98,10 +102,8 @@ def too_large(call: Pending, *, size: int, most: int) -> InvalidRequest | Outcom
     if call.attempt > call.refused + call.returned + 1:
         message = f"{call.method} may not be sent, and may have run before that was so: {told}"
         return OutcomeUnknown(message, request_id=call.id, method=call.method)
-    message, details = (
-        f"{call.method} may not be sent; it did not run: {told}",
-        {"reason": Reason.TOO_LARGE, "limit": most},
-    )
+    message = f"{call.method} may not be sent; it did not run: {told}"
+    details = {"reason": Reason.TOO_LARGE, "limit": most}
     return InvalidRequest(message, details, request_id=call.id, method=call.method)
 
 

@@ -23,16 +23,7 @@ from rpc_client import wire
 from rpc_client.clocks import Clock
 from rpc_client.connection import LOOK_TIMEOUT_S, Link, never, open_channel
 from rpc_client.deadlines import Consumers, Deadlines
-from rpc_client.endings import (
-    ELSEWHERE,
-    TOO_LARGE,
-    closed,
-    fail,
-    forbid,
-    is_of_an_earlier_attempt,
-    turn_away,
-    unroutable,
-)
+from rpc_client.endings import ELSEWHERE, closed, fail, forbid, is_of_an_earlier_attempt, turn_away, unroutable
 from rpc_client.errors import Disconnected, OutcomeUnknown, leave_behind
 from rpc_client.flights import Flight, Flights
 from rpc_client.losses import Losses
@@ -204,8 +195,8 @@ class Transport:
             self._flights.stranded()
         elif isinstance(why, aiormq.exceptions.ChannelAccessRefused):
             forbid(self._flights, str(why))  # the others go again with the next connection
-        elif (said := TOO_LARGE.search(str(why))) is not None:
-            turn_away(self._flights, size=int(said["size"]), most=int(said["most"]))
+        elif isinstance(why, aiormq.exceptions.ChannelPreconditionFailed):
+            turn_away(self._flights, str(why))
         if not self._closed and self._link.up.is_set():
             self._link.drop(f"its channel closed: {why}")
 

@@ -83,17 +83,17 @@ class Attempts:
         if not self._unsaid:
             return
         async with self._in_order:
-            own = self._without_end(beginning)
+            own = self._take_unsaid(beginning)
             try:
                 while calls := of_one_message([*self._unsaid.values()]):
                     if await self._try("rowcall.end_runs", _named(calls)) is None:
                         return
-                    self._without_end(calls)
+                    self._take_unsaid(calls)
             except asyncio.CancelledError:
                 self._unsaid |= own  # they do not begin
                 raise
 
-    def _without_end(self, calls: Sequence[Call]) -> dict[tuple[str, Key], Call]:
+    def _take_unsaid(self, calls: Sequence[Call]) -> dict[tuple[str, Key], Call]:
         """Those of them whose end was unsaid; it is so no more."""
         return {name: self._unsaid.pop(name) for call in calls if (name := _name(call)) in self._unsaid}
 
@@ -115,7 +115,7 @@ class Attempts:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LOOKUP_S), self._in_order:
                 if await self._try("rowcall.end_runs", _named(calls)) is not None:
-                    self._without_end(calls)
+                    self._take_unsaid(calls)
 
     async def acquit(self, calls: Sequence[Call]) -> None:
         """Should their worker be lost, that does not count. So often only: what kills later is found as well."""
@@ -130,13 +130,13 @@ class Attempts:
         lost, counted = zip(*(call.noted_before for call in calls), strict=True)
         before = {"lost": lost, "counted": counted}
         async with self._in_order:
-            self._without_end(calls)
+            self._take_unsaid(calls)
             return await self._try("rowcall.live_on", {**_named(calls), **before, "decides": decides}) is not None
 
     async def resume(self, calls: Sequence[Call]) -> None:
         """Their run goes on, after it was noted to have ended. Never noted after an end that comes later."""
         async with self._in_order:
-            self._without_end(calls)
+            self._take_unsaid(calls)
             await self._try("rowcall.begin_runs", _begun(calls, decides=False))
 
     async def _run(self, name: str, values: Mapping[str, object], timeout_s: float) -> list[Row]:

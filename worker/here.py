@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 LONG_S = 1.75
 """Most that kill have done so before. Less than a run that decides is alone for, and than anybody waits for a lock."""
-
 AGAIN_S = 0.5
 """So long after it could not be said that this worker lives, it is tried again."""
 
@@ -90,14 +89,10 @@ class Here:
         """The broker gives their messages to others, as if this worker were lost: it lives, and they go on."""
         self._orphans += self._noted
         self._noted, self._excused = [], []
-        await self._disown()
-
-    async def _disown(self) -> None:
-        """Say so of each, as long as it matters: PostgreSQL may be away as well."""
         while companions := of_one_message(self._orphans):
             self._orphans = _without(self._orphans, companions)
             decides = companions != _without(companions, self._deciding)
-            while not await self._attempts.live_on(companions, decides=decides):
+            while not await self._attempts.live_on(companions, decides=decides):  # PostgreSQL may be away as well
                 if companions[0].left_s <= 0:
                     break
                 await asyncio.sleep(AGAIN_S)

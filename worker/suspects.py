@@ -36,6 +36,7 @@ Run = Callable[[Sequence[Call]], Awaitable[None]]
 """Runs calls, and never raises."""
 
 Company = AbstractAsyncContextManager[Callable[[], None] | None]
+"""How it runs: beside others, or alone; then it is told when it begins."""
 
 SLOW_PATIENCE_S = 5.0
 """So long at most a slow suspect has no other slow one beside it: all of them would take as long as all together."""
@@ -86,8 +87,8 @@ class Suspects:
             together = [call for call in writes if begun.get(key_of(call)) == (0, 0)]
             alone = [call for call in writes if begun.get(key_of(call)) != (0, 0)]
             with self._here.run(together), self._here.noted(together):
-                with self._here.noted(alone if begun else []):
-                    await self._here.end(alone)  # until its turn has come
+                if begun:
+                    await self._attempts.end(alone)  # until its turn has come
                 trying.create_task(self._one_by_one(alone, run, losses))
                 for call in together:
                     log.info(BEGINS, method=call.method, id=call.shown_id, losses=0, copies=0)

@@ -36,6 +36,32 @@ async def test_a_worker_that_loses_its_connection_to_the_broker_is_no_loss(consu
     assert set((await attempts(sql)).values()) == {1}  # nobody can tell of a first delivery
 
 
+async def test_so_it_says_also_while_it_ends(consumer, client, account, sql, monkeypatch):
+    said, live_on = list[bool](), consumer._pipeline.live_on
+
+    async def noticed() -> None:
+        said.append(consumer._stopping)
+        await live_on()
+
+    monkeypatch.setattr(consumer._pipeline, "live_on", noticed)
+    async with sql.transaction():
+        await sql.execute("select from accounts.accounts for update")
+        depositing = asyncio.create_task(AsyncAccounts(client).deposit("a-1", 5))
+        async with asyncio.timeout(20):
+            while not consumer._running:
+                await asyncio.sleep(0.01)
+            draining = asyncio.create_task(consumer.drain(asyncio.Event()))
+            while consumer._channel is not None:
+                await asyncio.sleep(0.01)
+            consumer.link.drop("tests")
+            while not said:
+                await asyncio.sleep(0.01)
+
+    assert await draining
+    assert said == [True]
+    assert await depositing == 5
+
+
 @pytest.mark.parametrize("noted_first", [True, False])
 @pytest.mark.parametrize("losses", [0, 1, 2])
 async def test_that_a_living_worker_lost_the_broker_counts_for_nothing(local, settings, sql, noted_first, losses):
@@ -98,11 +124,8 @@ async def test_what_runs_by_itself_is_known_here_though_the_rest_of_its_message_
     await sql.execute("insert into accounts.accounts (account_id, owner) values ('a-2', 'me')")
     together, alone = uuid4(), uuid4()
     elsewhere = line(together, "accounts.deposit", {"account_id": "a-2", "amount": 5}, attempt=2)
-    copy, noted = (
-        replace(a_call(local, settings, "b"), id=str(alone)),
-        Attempts(local.database, local.served.statements),
-    )
-    await noted.begin([copy], timeout_s=5)
+    copy = replace(a_call(local, settings, "b"), id=str(alone))
+    await Attempts(local.database, local.served.statements).begin([copy], timeout_s=5)
     async with connected(postgres_url) as stranger, stranger.transaction():
         await stranger.execute("select from accounts.accounts where account_id = 'a-1' for update")
         async with sql.transaction():
@@ -126,10 +149,6 @@ async def runs(sql: asyncpg.Connection, request_id: UUID) -> int:
 async def waiting(sql: asyncpg.Connection) -> int:
     """How many of its database wait for a lock."""
     return int(await sql.fetchval(WAITING, await sql.fetchval("select current_database()")))
-
-
-async def done(sql: asyncpg.Connection) -> int:
-    return int(await sql.fetchval("select count(*) from accounts.entries"))
 
 
 async def test_before_a_call_is_condemned_a_living_worker_has_the_time_to_say_so(
@@ -185,6 +204,19 @@ async def test_so_it_is_though_meanwhile_the_call_could_not_begin_either(unsaid,
         await sql.execute("lock table rowcall.attempts in share mode")
         with pytest.raises(TimeoutError):
             await noted.begin([call], timeout_s=0.2)
+    await noted.begin([another(call)], timeout_s=5)
+
+    assert await running(sql) == [another(call).id]
+
+
+async def test_nobody_waits_long_to_say_an_end_and_it_is_said_before_the_next_begins(local, settings, sql, monkeypatch):
+    monkeypatch.setattr("worker.attempts.LOOKUP_S", 0.2)
+    noted, call = Attempts(local.database, local.served.statements), a_call(local, settings, "m")
+    await noted.begin([call], timeout_s=5)
+    async with noted._in_order:  # somebody else says something
+        async with asyncio.timeout(10):
+            await noted.end([call])
+        assert await running(sql) == [call.id]
     await noted.begin([another(call)], timeout_s=5)
 
     assert await running(sql) == [another(call).id]

@@ -25,7 +25,7 @@ LEAVES: Mapping[str, Mapping[str, int]] = {
     "platform.upsert_execution_input": {"node_executions": 1},
     "platform.upsert_execution_output": {"node_outputs": 1},
 }
-"""Method -> how many rows of which table name a call of it that happened: of the last two, once they are mended."""
+"""Method -> how many rows of which table name a call of it that happened; trip and kill do once they are mended."""
 MAY_LEAVE: Mapping[str, Mapping[str, int]] = {
     "chaos.claim": {"claims": 1},
     "platform.update_graph_execution_stats": {"graph_executions": 1},
