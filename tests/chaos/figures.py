@@ -16,6 +16,7 @@ from tests.chaos.folder import Folder, lines
 DEADLY = ("chaos.kill", "chaos.kill_read")
 NOTICE_S = 25.0
 REDELIVERED_S = 1.0
+HEALED_S = 5.0
 IMPATIENT_S = 1.0
 """Whoever gives a call no more time than this means to give up: that he does is no failure."""
 
@@ -53,7 +54,7 @@ def figures(folder: Path, evidence: Evidence) -> list[Figure]:
             "first good call after PostgreSQL accepts", _first_good(evidence, "postgres-kill", "postgres-restart"), 2.0
         ),
         _worst("silent peer noticed by the broker", noticed, 18.0),
-        _worst("black hole healed after the network", healed, 5.0),
+        _worst("black hole healed after the network", healed, HEALED_S),
         Figure("deaths by one call", max(poison, default=None), 3, len(poison), ""),
         Figure("innocent calls taken for poison for another's deaths", beside, 0, beside, ""),
         Figure("innocent calls that the run itself killed three times", unlucky, inf, unlucky, ""),
@@ -125,11 +126,17 @@ def _noticed(evidence: Evidence) -> list[float]:
 
 
 def _healed(evidence: Evidence) -> list[float]:
-    """From the end of a black hole to the first call that its worker did well again."""
+    """From the end of a black hole to the first call that its worker did well again.
+
+    Not if it died before, with time left to do so: what its successor takes is a start, not a healing.
+    """
     found = []
     for deed in evidence.done("black-hole"):
         well = (a.mono for a in evidence.answered if a.worker == deed["target"] and a.outcome == "ok")
-        found.append(next((mono - deed["until"] for mono in well if mono > deed["until"]), inf))
+        took = next((mono - deed["until"] for mono in well if mono > deed["until"]), inf)
+        lived = evidence.ended(deed["pid"]) - deed["until"]
+        if took < lived or lived > HEALED_S:
+            found.append(took)
     return found
 
 

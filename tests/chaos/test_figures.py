@@ -211,6 +211,25 @@ def test_a_black_hole_is_healed_with_the_first_good_call_of_its_own_worker(run: 
     assert run.figure("black hole").value == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize(("end", "values"), [(16.5, []), (18.5, [2.0])])
+def test_a_worker_that_dies_before_it_could_heal_says_nothing_of_healing(run: Run, end: float, values: list[float]):
+    run.took_calls(0, 1.0, end)
+    run.did("black-hole", 10.0, 16.0)
+    run.answered("its own, or its successor's", 18.0, worker=0)
+
+    figure = run.figure("black hole")
+
+    assert [figure.value] * figure.of == pytest.approx(values)
+
+
+def test_a_worker_that_died_unhealed_after_the_time_for_it_is_too_late(run: Run):
+    run.took_calls(0, 1.0, 21.5)
+    run.did("black-hole", 10.0, 16.0)
+    run.answered("its successor's", 22.0, worker=0)
+
+    assert not run.figure("black hole").holds
+
+
 def test_deaths_are_told_apart_by_the_last_words(run: Run):
     run.asked("a-killer", 1.0, 2.0, method="chaos.kill")
     for place in range(4):
