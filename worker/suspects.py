@@ -45,6 +45,7 @@ LIVES_S = 1.0
 """Before a call is condemned, a worker that lost no more than its connection to the broker has so long to say so."""
 
 BEGINS = "a suspect begins to run"
+DECIDES = "the loss of a worker from now on condemns a suspect"
 
 log = structlog.get_logger("rowcall.suspects")
 
@@ -188,6 +189,8 @@ class Counted:
     async def _run_noted(
         self, call: Call, database: Database, begin_alone: Callable[[], None] | None, *, decides: bool
     ) -> list[Result]:
+        if decides:  # said before it is noted, so that whoever looks for the reason finds it in a lost worker's log
+            log.info(DECIDES, method=call.method, id=call.shown_id)
         losses, copies = await self._begin(call, decides=decides)
         if losses >= MAX_ATTEMPTS:
             await asyncio.sleep(min(LIVES_S, call.left_s / 2))

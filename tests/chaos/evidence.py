@@ -15,11 +15,11 @@ from typing import Any
 import orjson
 
 from tests.chaos.folder import Folder, lines
+from worker.suspects import BEGINS, DECIDES
 
 CRASHED = re.compile(r"crash point (K\d+)")
 SILENT = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+\+\d\d:\d\d)")
 ENDS = {"ok", "error", "unknown"}
-SUSPECT = "a suspect begins to run"
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class Evidence:
         """Whether a worker that ran this suspect died of another call, or nobody says that any ran it."""
         began = f'"id":"{request_id}"'
         texts = [path.read_text(errors="replace").splitlines() for path in self._worker_logs()]
-        ran = [text for text in texts if any(SUSPECT in line and began in line for line in text)]
+        ran = [text for text in texts if any(began in line and (BEGINS in line or DECIDES in line) for line in text)]
         last_words = [line for text in ran for line in text[-3:] if '"dying"' in line]
         return not ran or any(request_id not in line for line in last_words)
 

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.evidence import SUSPECT, Evidence
+from tests.chaos.evidence import Evidence
 from tests.chaos.figures import Figure, figures
 from tests.chaos.folder import Folder
 from tests.chaos.plan import Plan
 from tests.chaos.report import last_line
+from worker.suspects import BEGINS, DECIDES
 
 NOW = 1_790_000_000.0
 """The hour in which these runs began, by both clocks: monotonic time is the same minus this."""
@@ -247,8 +248,8 @@ def test_deaths_are_told_apart_by_the_last_words(run: Run):
 def test_an_innocent_call_may_not_be_taken_for_poison_for_what_ran_beside_it(run: Run, last_words, beside):
     letter = '{"reason": "poison", "method": "accounts.deposit", "id": "innocent"}\n'
     (run.folder.dump / "dead_letters.jsonl").write_text(letter)
-    for place in range(2):
-        run.said(f"worker-{place}-1.log", f'{{"id":"innocent","event":"{SUSPECT}"}}')
+    for place, event in enumerate((BEGINS, DECIDES)):
+        run.said(f"worker-{place}-1.log", f'{{"id":"innocent","event":"{event}"}}')
     for line in last_words:
         run.said("worker-1-1.log", line)
 
