@@ -17,8 +17,8 @@ from rpc_client.wire import Reply
 if TYPE_CHECKING:
     from rpc_client.parcels import Pending
 
-MAX_LOSSES = 6
-"""So often at most a read is lost. Workers know before whether they died of it; this is for those that cannot tell."""
+MAX_UNNOTED = 6
+"""So often at most a read is lost where no worker could note it. Those that can, know whether they died of it."""
 PAUSE_S = 1.0
 """So long at most it waits when it was lost twice: whatever took the others down, if not this, may be done by then."""
 
@@ -41,10 +41,13 @@ class Losses:
             lost.set_result(None)
         call.alone = True
         call.losses += 1
-        if call.losses < MAX_LOSSES:
+        call.unnoted += not _is_noted(reply)
+        if call.unnoted < MAX_UNNOTED:
             self._spawn(self._again(call, call.attempt))
             return None
-        message = f"{MAX_LOSSES} workers in a row were lost, or stopped, while they had {call.method}; no other gets it"
+        message = (
+            f"{MAX_UNNOTED} workers that had {call.method} were lost, or stopped, and none noted it; no other gets it"
+        )
         error = {"error": InternalError.__name__, "message": message, "details": {"reason": Reason.POISON}}
         return Reply(call.id, None, error)
 
@@ -64,7 +67,14 @@ class Losses:
 
 def _tells_of_a_loss(reply: Reply) -> bool:
     error = reply.error or {}
-    details = error.get("details")
-    if error.get("error") != Unavailable.__name__ or not isinstance(details, Mapping):
-        return False
-    return details.get("reason") == Reason.REDELIVERED
+    return error.get("error") == Unavailable.__name__ and _details(reply).get("reason") == Reason.REDELIVERED
+
+
+def _is_noted(reply: Reply) -> bool:
+    """Whether a worker wrote down that another was lost with it."""
+    return _details(reply).get("noted") is True
+
+
+def _details(reply: Reply) -> Mapping[str, object]:
+    details = (reply.error or {}).get("details")
+    return details if isinstance(details, Mapping) else {}

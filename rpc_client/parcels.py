@@ -29,7 +29,8 @@ class Pending:
     """Its caller gave it its id, and may have sent it before: an answer may be to an earlier attempt of his."""
     attempt: int = 0
     losses: int = 0
-    """How often a worker was lost that had it, as far as was told."""
+    unnoted: int = 0
+    """How often a worker was lost that had it, as far as was told; and how often none could note that."""
     refused: int = 0
     returned: int = 0
     """How many attempts the broker has refused, and how many no queue took: of those it kept nothing."""

@@ -41,6 +41,9 @@ Company = AbstractAsyncContextManager[Callable[[], None] | None]
 SLOW_PATIENCE_S = 5.0
 """So long at most a slow suspect has no other slow one beside it: all of them would take as long as all together."""
 
+AGAIN_S = 0.1
+"""So long after the loss of a read could not be noted, it is tried again."""
+
 LIVES_S = 1.0
 """Before a call is condemned, a worker that lost no more than its connection to the broker has so long to say so."""
 
@@ -65,12 +68,24 @@ class Suspects:
 
     async def not_run(self, reads: Sequence[Call]) -> None:
         """Answer reads that came again."""
-        try:
-            await self._attempts.lost(reads, timeout_s=LOOKUP_S)
-        except Exception as error:  # noqa: BLE001 - then their client alone counts
-            log.info("a loss could not be noted", error=repr(error))
+        noted = await self._note(reads)
         for call in reads:
-            call.result = _not_run_again(call)
+            call.result = _not_run_again(call, noted=noted)
+
+    async def _note(self, reads: Sequence[Call]) -> bool:
+        """Note their loss, and wait for that: of a message that is noted nowhere, the next would fear that it runs."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + min(call.left_s for call in reads) / 2
+        while True:
+            try:
+                await self._attempts.lost(reads, timeout_s=LOOKUP_S)
+            except Exception as error:  # noqa: BLE001 - in the end their client alone counts
+                log.info("a loss could not be noted", error=repr(error))
+            else:
+                return True
+            if loop.time() + AGAIN_S >= until:
+                return False
+            await asyncio.sleep(AGAIN_S)
 
     async def asked_again(self, reads: Sequence[Call], run: Run, run_together: Run) -> None:
         """Run reads that their client sent anew: those that workers were lost with by themselves, each noted."""
@@ -236,9 +251,9 @@ def _condemned(call: Call) -> InternalError:
     return InternalError(message, {"reason": Reason.POISON})
 
 
-def _not_run_again(call: Call) -> Unavailable:
+def _not_run_again(call: Call, *, noted: bool) -> Unavailable:
     """The answer to a suspect that reads: it may be the killer, or one that happened to travel with it."""
     return Unavailable(
         f"{call.method} was not run: the worker that had it was lost, or handed it back; send it again, by itself",
-        {"reason": Reason.REDELIVERED},
+        {"reason": Reason.REDELIVERED, "noted": noted},
     )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from uuid import uuid4
 
 from structlog.testing import capture_logs
 
 from accounts.services import family as accounts_family
+from rpc_client.wire import decode_reply
 from tests.proxy import proxied
 from tests.services.asking import ME, by, line
 from tests.services.desk_given import lay, letter
 from tests.services.suspects_given import a_call, again, anew, asked, attempts, deposit, look, note, told
-from worker.attempts import Attempts, key_of
+from worker.attempts import Attempts, Key, key_of
 from worker.calls import Call
 from worker.testing import local_worker
 
@@ -154,6 +156,41 @@ async def test_a_lost_read_is_counted_once_for_each_message_and_after_three_not_
 
     assert await attempts(sql) == {request_id: 3}
     assert (told(condemned), condemned.dead) == ([("InternalError", "poison")], [])
+
+
+async def test_a_lost_read_is_answered_when_its_loss_is_noted_for_of_others_it_is_feared_that_they_run(
+    settings, postgres_url, account, sql, monkeypatch
+):
+    request_id, tries, note_losses = uuid4(), [], Attempts.lost
+
+    async def counted(*args: Any, **kwargs: Any) -> dict[Key, int]:
+        tries.append(args)
+        return await note_losses(*args, **kwargs)
+
+    monkeypatch.setattr(Attempts, "lost", counted)
+    async with proxied(postgres_url) as (proxy, url), local_worker(url, [accounts_family], settings=settings) as worker:
+        proxy.refuse()
+        lost = asyncio.create_task(asked(worker.pipeline, look(request_id), redelivered=True, message_id="a"))
+        while len(tries) < 2:
+            await asyncio.sleep(0.01)
+        before = await attempts(sql)
+        proxy.refuse(0)
+        (reply,) = [decode_reply(each) for each in (await lost).replies]
+        (answer,) = told(await asked(worker.pipeline, look(request_id, attempt=2), redelivered=False, message_id="b"))
+
+    assert (before, await attempts(sql)) == ({}, {request_id: 1})
+    assert reply["details"] == {"reason": "redelivered", "noted": True}
+    assert answer["account_id"] == "a-1"
+
+
+async def test_a_lost_read_whose_loss_cannot_be_noted_is_answered_while_it_has_time(settings, postgres_url, account):
+    async with proxied(postgres_url) as (proxy, url), local_worker(url, [accounts_family], settings=settings) as worker:
+        proxy.refuse()
+        read = line(uuid4(), "accounts.get_account", {"account_id": "a-1"}, left_s=2)
+
+        (reply,) = (await asked(worker.pipeline, read, redelivered=True, message_id="a")).replies
+
+    assert decode_reply(reply)["details"] == {"reason": "redelivered", "noted": False}
 
 
 async def test_a_read_that_was_lost_three_times_and_never_in_a_run_that_decides_runs_when_it_is_sent_anew(

@@ -32,8 +32,8 @@ class Sent:
         return [self.losses.judge(call, lost(call)) for call in calls]
 
 
-def lost(call: Pending) -> Reply:
-    return Reply(call.id, None, {"error": "Unavailable", "details": {"reason": Reason.REDELIVERED}})
+def lost(call: Pending, **details: object) -> Reply:
+    return Reply(call.id, None, {"error": "Unavailable", "details": {"reason": Reason.REDELIVERED} | details})
 
 
 def pending(number: int) -> list[Pending]:
@@ -93,7 +93,18 @@ async def test_the_second_time_it_goes_after_a_pause_a_killer_beside_it_may_be_g
     assert before == ["0"]
 
 
-async def test_it_is_not_lost_without_end(monkeypatch: pytest.MonkeyPatch):
+async def test_what_workers_note_goes_again_for_as_long_as_it_has_time(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(losses, "PAUSE_S", 0)
+    sent, (call,) = Sent(), pending(1)
+
+    for _ in range(20):
+        assert sent.losses.judge(call, lost(call, noted=True)) is None
+        await settle()
+
+    assert sent.ids == ["0"] * 20
+
+
+async def test_what_no_worker_can_note_is_not_lost_without_end(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(losses, "PAUSE_S", 0)
     sent, (call,) = Sent(), pending(1)
 
