@@ -23,7 +23,10 @@ def check_confirmed(evidence: Evidence) -> Iterator[Finding]:
 
 
 def check_alarms(evidence: Evidence) -> Iterator[Finding]:
-    """C16: while the broker is in an alarm, workers go on with what it had before."""
+    """C16: while the broker is in an alarm, workers go on with what it had before.
+
+    What became a dead letter did not wait for them: it was replayed when all was over.
+    """
     commits = [
         (datetime.fromisoformat(receipt["at"]).timestamp(), asked)
         for asked in evidence.writes
@@ -31,7 +34,8 @@ def check_alarms(evidence: Evidence) -> Iterator[Finding]:
     ]
     for fault in judged_alarms(evidence.faults):
         ended = fault["at"] + fault["until"] - fault["mono"]
-        waiting = [asked for at, asked in commits if at > ended and _was_confirmed(asked, fault["mono"])]
+        later = [asked for at, asked in commits if at > ended and asked.id not in evidence.letters]
+        waiting = [asked for asked in later if _was_confirmed(asked, fault["mono"])]
         if len(waiting) >= BACKLOG and not any(ended - STILL_S < at <= ended for at, _ in commits):
             what = f"{len(waiting)} calls waited, and for {STILL_S:g} s no worker did anything"
             yield Finding("unexplained", "C16", "alarm", what)

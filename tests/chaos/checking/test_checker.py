@@ -9,7 +9,7 @@ import pytest
 
 from tests.chaos.checker import check
 from tests.chaos.checking import spoilt_calls, spoilt_surroundings
-from tests.chaos.checking.story import Story, calm, found_in, numbers
+from tests.chaos.checking.story import Story, calm, found_in, letter, numbers
 
 SPOILT = spoilt_calls.SPOILT | spoilt_surroundings.SPOILT
 
@@ -32,6 +32,14 @@ def test_work_that_goes_on_in_an_alarm_is_nothing_to_find(tmp_path: Path):
     story.receipt("waited-0")["at"] = story.receipt("waited-1")["at"].replace(":56.1", ":55.1")
 
     assert found_in(story, tmp_path) == []
+
+
+def test_a_dead_letter_that_is_replayed_after_an_alarm_did_not_wait_for_anybody_in_it(tmp_path: Path):
+    story = calm()
+    spoilt_surroundings.nothing_went_on_in_an_alarm(story)
+    story.tables["dead_letters"].append(letter("waited-0", "chaos.note", "expired", 26))
+
+    assert ("unexplained", "C16") not in numbers(found_in(story, tmp_path))
 
 
 def test_every_check_is_seen_to_find_something():
