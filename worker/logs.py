@@ -56,7 +56,7 @@ def configure_logs(settings: WorkerSettings) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(stream)  # type: ignore[arg-type]  # it writes and flushes
         if settings.log_format == "console"
-        else structlog.BytesLoggerFactory(buffer),  # type: ignore[arg-type]  # it writes and flushes
+        else lambda *_: JsonLogger(buffer),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
@@ -111,7 +111,7 @@ class LineBuffer:
         self._file = file
         self._lines: list[bytes] = []
         self._scheduled = False
-        atexit.register(self._write_out)
+        atexit.register(self.write_out)
 
     def write(self, line: bytes) -> None:
         """Keep a line for a moment."""
@@ -122,15 +122,35 @@ class LineBuffer:
         if self._scheduled:
             return
         try:
-            asyncio.get_running_loop().call_later(WRITE_AFTER_S, self._write_out)
+            asyncio.get_running_loop().call_later(WRITE_AFTER_S, self._write_later)
             self._scheduled = True
         except RuntimeError:
-            self._write_out()
+            self.write_out()
 
-    def _write_out(self) -> None:
-        lines, self._lines, self._scheduled = self._lines, [], False
+    def _write_later(self) -> None:
+        self._scheduled = False
+        self.write_out()
+
+    def write_out(self) -> None:
+        """Write what is kept."""
+        lines, self._lines = self._lines, []
         if lines:
             self._file.write(b"".join(lines))
+
+
+class JsonLogger(structlog.BytesLogger):
+    """Lets information wait for a moment, and nothing that is worse: it may be the last that is heard of a worker."""
+
+    def __init__(self, buffer: LineBuffer) -> None:
+        super().__init__(buffer)  # type: ignore[arg-type]  # it writes and flushes
+        self._buffer = buffer
+
+    def worse(self, message: bytes) -> None:
+        """Write it at once, with what came before it."""
+        self.msg(message)
+        self._buffer.write_out()
+
+    warn = warning = fatal = failure = err = error = critical = exception = worse
 
 
 def _dumps(fields: dict[str, Any], default: Any, **_: Any) -> bytes:

@@ -205,7 +205,7 @@ class Counted:
         self, call: Call, database: Database, begin_alone: Callable[[], None] | None, *, decides: bool
     ) -> list[Result]:
         if decides:  # said before it is noted, so that whoever looks for the reason finds it in a lost worker's log
-            log.info(DECIDES, method=call.method, id=call.shown_id)
+            log.warning(DECIDES, method=call.method, id=call.shown_id)
         losses, copies = await self._begin(call, decides=decides)
         if losses >= MAX_ATTEMPTS:
             await asyncio.sleep(min(LIVES_S, call.left_s / 2))

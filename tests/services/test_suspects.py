@@ -16,6 +16,7 @@ from tests.services.desk_given import lay, letter
 from tests.services.suspects_given import a_call, again, anew, asked, attempts, deposit, look, note, told
 from worker.attempts import Attempts, Key, key_of
 from worker.calls import Call
+from worker.suspects import DECIDES
 from worker.testing import local_worker
 
 BLOCKED = "select exists (select from pg_locks where not granted and relation = 'rowcall.attempts'::regclass)"
@@ -86,6 +87,21 @@ async def test_a_note_whose_answer_was_lost_counts_once(settings, postgres_url, 
 
     assert told(answered) == [5]
     assert await attempts(sql) == {request_id: 1}
+
+
+async def test_it_is_said_that_a_run_decides_before_that_is_noted(pipeline, account, sql, monkeypatch):
+    request_id, begin, said = uuid4(), Attempts.begin, []
+    await note(sql, request_id, 1)
+
+    async def noted(*args: Any, decides: bool = False, **kwargs: Any) -> dict[Key, tuple[int, int]]:
+        said.append((decides, [entry["event"] for entry in logs]))
+        return await begin(*args, decides=decides, **kwargs)
+
+    monkeypatch.setattr(Attempts, "begin", noted)
+    with capture_logs() as logs:
+        answered = await again(pipeline, deposit(request_id))
+
+    assert (told(answered), said) == ([5], [(True, [DECIDES])])
 
 
 async def test_what_a_client_sends_anew_is_noted_and_runs_together(pipeline, account, sql):
