@@ -145,12 +145,12 @@ class JsonLogger(structlog.BytesLogger):
         super().__init__(buffer)  # type: ignore[arg-type]  # it writes and flushes
         self._buffer = buffer
 
-    def worse(self, message: bytes) -> None:
+    def at_once(self, message: bytes) -> None:
         """Write it at once, with what came before it."""
         self.msg(message)
         self._buffer.write_out()
 
-    warn = warning = fatal = failure = err = error = critical = exception = worse
+    warn = warning = fatal = failure = err = error = critical = exception = at_once
 
 
 def _dumps(fields: dict[str, Any], default: Any, **_: Any) -> bytes:

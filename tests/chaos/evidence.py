@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -105,7 +105,7 @@ class Evidence:
         """Whether a worker that ran this suspect died of another call, or nobody says that any ran it."""
         began = f'"id":"{request_id}"'
         texts = [path.read_text(errors="replace").splitlines() for path in self._worker_logs()]
-        ran = [text for text in texts if any(began in line and (BEGINS in line or DECIDES in line) for line in text)]
+        ran = [text for text in texts if _ran([line for line in text if began in line])]
         last_words = [line for text in ran for line in text[-3:] if '"dying"' in line]
         return not ran or any(request_id not in line for line in last_words)
 
@@ -153,6 +153,11 @@ class Evidence:
 
     def _mono(self, line: Mapping[str, Any]) -> float:
         return datetime.fromisoformat(line["timestamp"]).timestamp() - self._skew
+
+
+def _ran(said: Sequence[str]) -> bool:
+    """Whether a worker's lines of a suspect tell that it ran, or that its run decided and the worker said no more."""
+    return any(BEGINS in line for line in said) or DECIDES in "".join(said[-1:])
 
 
 def _asked(invoke: dict[str, Any]) -> Asked:

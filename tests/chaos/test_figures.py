@@ -266,6 +266,15 @@ def test_a_letter_of_poison_of_which_no_worker_says_that_it_ran_is_too_much(run:
     assert not run.figure("another's deaths").holds
 
 
+def test_a_run_that_was_to_decide_and_did_not_begin_is_none(run: Run):
+    letter = '{"reason": "poison", "method": "accounts.deposit", "id": "innocent"}\n'
+    (run.folder.dump / "dead_letters.jsonl").write_text(letter)
+    for event in (DECIDES, "trying again"):
+        run.said("worker-0-1.log", f'{{"id":"innocent","event":"{event}"}}')
+
+    assert not run.figure("another's deaths").holds
+
+
 def test_a_read_whose_caller_is_told_that_it_is_poison_is_too_much(run: Run):
     run.asked("innocent", 1.0, 2.0, method="accounts.get_account", what="error", reason="poison")
     run.asked("a-killer", 1.0, 2.0, method="chaos.kill_read", what="error", reason="poison")
