@@ -6,10 +6,16 @@ from tests.chaos.plants.plant import rewrite
 
 
 def guard_first() -> None:
-    """A withdrawal that is refused tells the balance of another moment than that of its judgement."""
+    """A withdrawal that is refused tells the balance of another moment than that of its judgement.
+
+    The moment lasts 100 ms: by itself it is so short that on a busy machine nobody may meet it.
+    """
     rewrite(
         "accounts.withdraw",
-        ("    where account_id = :account_id\n    for update\n", "    where account_id = :account_id\n"),
+        (
+            "    where account_id = :account_id\n    for update\n",
+            "    where account_id = :account_id and pg_sleep(0.1) is not null\n",
+        ),
         ("and c.balance >= :amount::bigint\n    returning", "and a.balance >= :amount::bigint\n    returning"),
     )
 
