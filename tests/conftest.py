@@ -7,8 +7,9 @@ import contextlib
 import logging
 import os
 import signal
+import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -26,6 +27,7 @@ from rpc_client.events import Event
 from tests.containers import Containers
 from tests.nursery import Nursery
 from tests.nursery import nursery as nursery_for
+from tests.own_servers import passing_postgresql
 from tests.processes import StartWorker, WorkerProcess, environment, workers
 from worker.checks import check_schema
 from worker.database import Database
@@ -80,12 +82,15 @@ async def servers(request: pytest.FixtureRequest) -> AsyncIterator[Servers]:
 
 @contextlib.asynccontextmanager
 async def borrowed() -> AsyncIterator[Servers]:
-    """The servers, for a while; those started for us go again."""
+    """The servers, for a while; those started for us go again. PostgreSQL is the run's own where that can be."""
     state = ROOT / ".rowcall"
     there = started(state)
     containers = Containers(Docker(os.environ))
     try:
-        yield await find(state=state, containers=containers, say=print)
+        found = await find(state=state, containers=containers, say=print)
+        with tempfile.TemporaryDirectory(prefix="rowcall-tests-") as own:
+            async with passing_postgresql(Path(own)) as url:
+                yield replace(found, postgres_url=url or found.postgres_url)
     finally:
         await containers.stop()
         if not there:

@@ -1,4 +1,4 @@
-"""Servers that belong to a test alone, so that it may kill, stop and starve them.
+"""Servers that belong to a test alone, so that it may kill, stop and starve them; and the PostgreSQL of a whole run.
 
 Only processes that were started here are signalled, by their recorded pid and start time.
 """
@@ -7,22 +7,28 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from worker.servers.debian import Packages
-from worker.servers.kind import Kind
+from worker.servers.kind import Kind, Launch
 from worker.servers.postgresql import PostgreSQL
 from worker.servers.private import Private, remove
-from worker.servers.process import Process, run, stop
+from worker.servers.process import Process, run, start_times_are_known, stop
 from worker.servers.rabbitmq import RabbitMQ
 from worker.servers.records import Instance, Records
 from worker.servers.redis import Redis
 
 CONTROL_S = 60.0
 KINDS: tuple[type[Kind], ...] = (RabbitMQ, PostgreSQL, Redis)
+MEMORY = Path("/dev/shm")
+ROOM = 8 << 30
+"""Bytes: the tests with a million rows take two GiB of it."""
+CHOICES = {PostgreSQL.variable, "ROWCALL_WITH"}
+"""With one of these somebody has said which server it shall be."""
 
 
 class OwnServer:
@@ -120,6 +126,39 @@ async def own_servers(state: Path, wanted: Sequence[type[Kind]] = KINDS) -> Asyn
     finally:
         for kind in KINDS:
             await remove(servers[kind].kind, private.records, print)
+
+
+class Passing(PostgreSQL):
+    """One that keeps nothing when its machine fails, and so need not wait for a disk."""
+
+    def launches(self, home: Path, port: int, path: str) -> list[Launch]:
+        (plain,) = super().launches(home, port, path)
+        return [Launch([*plain.command, "-c", "fsync=off", "-c", "full_page_writes=off"], plain.environment)]
+
+
+@contextlib.asynccontextmanager
+async def passing_postgresql(state: Path) -> AsyncIterator[str | None]:
+    """The URL of one for a run of tests, in memory if there is room; None where it is not ours to choose or to start.
+
+    Making and dropping a database for each test was half of what a run took: hundreds of files each time.
+    """
+    kind, packages = Passing(), Packages(os.environ, print, allowed=False)
+    if CHOICES & os.environ.keys() or kind.lacks(os.environ["PATH"]) or not start_times_are_known():
+        yield None
+        return
+    private = Private(Records(state), packages, os.environ["PATH"], print, homes=_in_memory())
+    server = OwnServer(kind, private)
+    try:
+        await server.start()
+        yield server.url
+    finally:
+        await remove(kind, private.records, print)
+
+
+def _in_memory() -> Path | None:
+    """Where files are memory, if they may be many."""
+    usable = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ROOM
+    return MEMORY if usable else None
 
 
 def _environment_of(process: Process) -> Mapping[str, str]:

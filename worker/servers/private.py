@@ -32,11 +32,13 @@ class Private:
     way = "private"
     name = "private instance"
 
-    def __init__(self, records: Records, packages: Packages, path: str, say: Say) -> None:
+    def __init__(self, records: Records, packages: Packages, path: str, say: Say, *, homes: Path | None = None) -> None:
         self.records = records
         self.packages = packages
         self.path = path
         self.say = say
+        self.homes = homes or _reachable()
+        """Where each server's directory is made."""
 
     async def find(self, wanted: Sequence[Kind]) -> Answers:
         if not start_times_are_known():
@@ -75,7 +77,7 @@ class Private:
         return Missing("not started, because another server cannot be")
 
     def _create(self, kind: Kind) -> Instance:
-        home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{kind.name.lower()}-", dir=_reachable()))
+        home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{kind.name.lower()}-", dir=self.homes))
         instance = Instance(home, free_port())
         self.records.put(kind.name, instance)
         if os.geteuid() == 0:
