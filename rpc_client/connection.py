@@ -112,7 +112,7 @@ class Link:
     @property
     def elsewhere(self) -> bool:
         """Whether it lives on another event loop than the one that runs here."""
-        return self.loop not in {None, asyncio.get_running_loop()}
+        return self._task is not None and self._task.get_loop() is not asyncio.get_running_loop()
 
     @property
     def over(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable
 
 QUIET_S = 0.5
 """So long it is waited until what runs has ended."""
@@ -23,27 +23,25 @@ class Quiet:
         self._nobody.set()
         self._over.set()
 
-    @contextlib.asynccontextmanager
-    async def beside(self) -> AsyncGenerator[None]:
+    def beside(self) -> Beside:
         """Run beside others, unless somebody wants to be alone just now: then wait first."""
-        await self._allowed()
-        with self._run():
-            yield
+        return Beside(self)
 
-    async def _allowed(self) -> None:
+    async def allowed(self) -> None:
+        """Wait while somebody wants to be alone."""
         while not self._over.is_set():
             await self._over.wait()
 
-    @contextlib.contextmanager
-    def _run(self) -> Generator[None]:
+    def begin(self) -> None:
+        """One more runs."""
         self._running += 1
         self._nobody.clear()
-        try:
-            yield
-        finally:
-            self._running -= 1
-            if not self._running:
-                self._nobody.set()
+
+    def end(self) -> None:
+        """One has run."""
+        self._running -= 1
+        if not self._running:
+            self._nobody.set()
 
     @contextlib.asynccontextmanager
     async def alone(self) -> AsyncGenerator[Callable[[], None]]:
@@ -51,12 +49,12 @@ class Quiet:
 
         What it gives is called when the run has begun: it lasts from then on.
         """
-        await self._allowed()
+        await self.allowed()
         loop = asyncio.get_running_loop()
         mine = self._alone = loop.call_later(QUIET_S + ALONE_S, self._over.set)
         self._over.clear()
 
-        def begin() -> None:
+        def begun() -> None:
             nonlocal mine
             if self._alone is mine and not self._over.is_set():
                 mine.cancel()
@@ -66,9 +64,28 @@ class Quiet:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(QUIET_S):
                     await self._nobody.wait()
-            with self._run():
-                yield begin
+            self.begin()
+            try:
+                yield begun
+            finally:
+                self.end()
         finally:
             mine.cancel()
             if self._alone is mine:
                 self._over.set()
+
+
+class Beside:
+    """Runs beside others. It is no generator, for every message comes by here."""
+
+    __slots__ = ("_quiet",)
+
+    def __init__(self, quiet: Quiet) -> None:
+        self._quiet = quiet
+
+    async def __aenter__(self) -> None:
+        await self._quiet.allowed()
+        self._quiet.begin()
+
+    async def __aexit__(self, *_: object) -> None:
+        self._quiet.end()
