@@ -196,7 +196,7 @@ EXCEPTIONS = {
     Wait("worker/pipeline.py::_settled", "asyncio.gather"): WORK,
     Wait("worker/pipeline.py::answers", "settled"): WORK,
     Wait("worker/places.py::take", "self._free.acquire"): AT_ONCE,
-    Wait("worker/quiet.py::_allowed", "self._over.wait"): ENDED_SOON,
+    Wait("worker/quiet.py::allowed", "self._over.wait"): ENDED_SOON,
     Wait("worker/replies.py::_on_up", "open_channel"): SET_UP,
     Wait("worker/replies.py::_probe", "channel.close"): SET_UP,
     Wait("worker/replies.py::_probe", "open_channel"): SET_UP,
