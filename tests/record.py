@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from rpc_client.events import Event
+from rpc_client.tasks import end
 from rpc_client.wire import Names, encode_call
 from tests.containers import OwnContainer
 from worker.calls import Origin
@@ -101,9 +102,8 @@ async def relaying(settings: WorkerSettings, served: Served) -> AsyncIterator[Re
     try:
         yield relay
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await end(task)
+        assert task.cancelled(), "it runs until then"
 
 
 async def storm(pipeline: Pipeline, events: int, seed: int = 0) -> None:

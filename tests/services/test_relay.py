@@ -12,6 +12,7 @@ from pydantic import SecretStr
 
 from rpc_client.events import Event
 from rpc_client.record import Place
+from rpc_client.tasks import end
 from rpc_client.wire import Names
 from tests.conftest import connected
 from tests.proxy import proxied
@@ -191,9 +192,7 @@ async def test_two_relays_at_once_do_no_harm(new_copying: NewCopying, recording,
     both = [asyncio.create_task(work(await new_copying())) for _ in range(2)]
     await storm(pipeline, 1000)
     await complete(recording, sql)
-    for task in both:
-        task.cancel()
-    await asyncio.wait(both)
+    await end(*both)
 
     assert await assert_exact(recording, sql) >= 1000
 

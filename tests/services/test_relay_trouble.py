@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from rpc_client.record import LAST_N, Place
+from rpc_client.tasks import end
 from rpc_client.wire import Names
 from tests.conftest import connected
 from tests.proxy import proxied
@@ -161,8 +162,7 @@ async def wait_for_line(copying: Copying, logs: list, pid: int) -> dict:
     copied = asyncio.create_task(copying.copy())
     while not (named := [line for line in logs if line.get("pid") == pid]):
         await asyncio.sleep(0.01)
-    copied.cancel()
-    await asyncio.wait([copied])
+    await end(copied)
     return named[0]
 
 
