@@ -49,6 +49,7 @@ async def test_tasks_in_four_forked_processes_all_come_back(worker, settings, sq
         (tmp_path / name).mkdir()
     monkeypatch.setenv("CELERY_FOLDER", str(tmp_path))
     monkeypatch.syspath_prepend(str(PROGRAMS))
+    monkeypatch.delitem(sys.modules, "tasks", raising=False)  # one made before this test sends to its folder
     tasks = importlib.import_module("tasks")
     async with celery_worker(settings, tmp_path):
         waiting = [tasks.deposit.delay() for _ in range(count)]
