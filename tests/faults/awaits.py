@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-TOOLS = {"demo", "desk", "servers", "cli", "supervisor", "testing", "plugin"}
+TOOLS = {"demo", "servers", "cli", "supervisor", "testing", "plugin"}
 """What a person starts by hand and may stop by hand."""
 WAITS = {
     *("acquire", "cancel", "channel", "close", "closed", "connect", "create_connection", "drain", "failed", "get"),
@@ -17,7 +17,7 @@ WAITS = {
     *("queue_declare", "basic_cancel", "basic_consume", "basic_nack", "basic_publish", "basic_qos"),
 }
 """What is awaited of the broker's driver and of asyncio. PostgreSQL's and Redis's sessions are limited as such."""
-TIMEOUT = re.compile(r"\btimeout(_at)?\(")
+TIMEOUT = re.compile(r"\b_?timeout(_at)?\(")
 SESSIONS = {"connect": {"timeout", "command_timeout"}, "from_url": {"socket_timeout", "socket_connect_timeout"}}
 """How a session is opened, and what limits everything that is ever asked on it."""
 

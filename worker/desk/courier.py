@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, Self
 from uuid import UUID, uuid4
 
@@ -14,7 +14,7 @@ from pamqp.commands import Basic
 
 from rpc_client import wire
 from rpc_client.clocks import Clock
-from rpc_client.connection import CONNECT_TIMEOUT_S, loss_as_error, open_channel
+from rpc_client.connection import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, loss_as_error, open_channel
 from worker.desk.records import DeskError
 from worker.desk.shelf import Kept
 from worker.headers import CALLER, DEADLINE, ID
@@ -49,32 +49,40 @@ class Courier:
 
     async def __aenter__(self) -> Self:
         self._connection = await _connected(self._settings.amqp_urls)
-        await self._find_exchange()
-        self._channel = await open_channel(self._connection)
-        self._channel.closing.add_done_callback(lambda _: self._lose())
-        await self._channel.queue_declare(self._reply_to, exclusive=True, auto_delete=True)
-        await self._channel.basic_consume(self._reply_to, self._on_reply, no_ack=True)
+        try:
+            await self._find_exchange(self._connection)
+            await self._listen(self._connection)
+        except BaseException:
+            await _close(self._connection)
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
         if self._connection is not None:
-            await self._connection.close()
+            await _close(self._connection)
 
-    async def _find_exchange(self) -> None:
+    async def _find_exchange(self, connection: AbstractConnection) -> None:
         """DeskError when there is nothing to send to: publishing there would close the channel, with no word why."""
-        assert self._connection is not None
         try:
-            await (await open_channel(self._connection)).exchange_declare(self._names.requests, passive=True)
+            async with _timeout():
+                await (await open_channel(connection)).exchange_declare(self._names.requests, passive=True)
         except aiormq.exceptions.ChannelNotFoundEntity:
-            await self._connection.close()
             raise DeskError("no worker has ever served under this prefix; start one: rowcall worker") from None
+
+    async def _listen(self, connection: AbstractConnection) -> None:
+        async with _timeout():
+            self._channel = await open_channel(connection)
+            self._channel.closing.add_done_callback(lambda _: self._lose())
+            await self._channel.queue_declare(self._reply_to, exclusive=True, auto_delete=True)
+            await self._channel.basic_consume(self._reply_to, self._on_reply, no_ack=True)
 
     async def waiting_letters(self) -> int:
         """How many messages wait in the queue of dead letters; 0 where there is none."""
         assert self._connection is not None
-        channel = await open_channel(self._connection)
         with contextlib.suppress(aiormq.exceptions.ChannelNotFoundEntity):
-            declared = await channel.queue_declare(self._names.dead_letters, passive=True)
+            async with _timeout():
+                channel = await open_channel(self._connection)
+                declared = await channel.queue_declare(self._names.dead_letters, passive=True)
             return declared.message_count or 0
         return 0
 
@@ -140,3 +148,20 @@ async def _connected(urls: Sequence[str]) -> AbstractConnection:
             if last == len(urls):
                 raise
     raise AssertionError("there is at least one address")
+
+
+@contextlib.asynccontextmanager
+async def _timeout() -> AsyncGenerator[None]:
+    """The time the broker has to answer; then it is ConnectionError."""
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            yield
+    except TimeoutError as error:
+        raise ConnectionError(f"RabbitMQ has not answered within {CONNECT_TIMEOUT_S:g} s") from error
+
+
+async def _close(connection: AbstractConnection) -> None:
+    """What the broker does not say farewell to in time ends with the program, or by its heartbeat."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await connection.close()

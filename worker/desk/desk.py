@@ -40,7 +40,9 @@ def _nobody(done: int, total: int) -> None:
 
 
 class Desk:
-    """The dead letters of one database. A context manager; it meets RabbitMQ only to replay.
+    """The dead letters of one database. A context manager.
+
+    It meets RabbitMQ only in `replay` and `unmoved`: ConnectionError where that has not answered within 10 s.
 
     Args:
         settings: whose database, keys, families and limits; from the environment unless given.
