@@ -24,10 +24,10 @@ SKEWED = ("-m", "tests.faults.skewed")
 DEPOSIT = "accounts.deposit"
 
 
-async def called(settings: WorkerSettings, seconds: float) -> dict:
+async def called(settings: WorkerSettings, seconds: float, how: str = "call") -> dict:
     """What a client process hears whose clock is that far ahead."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, *SKEWED, str(seconds), "-m", "tests.faults.caller", str(CALLS), "a-1"),
+        *(sys.executable, *SKEWED, str(seconds), "-m", "tests.faults.caller", str(CALLS), "a-1", how),
         env={**environment(settings), "ROWCALL_TIMEOUT_S": str(TIMEOUT_S)},
         stdout=asyncio.subprocess.PIPE,
     )
@@ -39,6 +39,12 @@ async def called(settings: WorkerSettings, seconds: float) -> dict:
 @pytest.fixture
 async def account(worker, client) -> None:
     await AsyncAccounts(client).open_account("a-1", "me")
+
+
+async def fates(sql: asyncpg.Connection) -> tuple[int, int]:
+    """How many deposits were made, and how many came too late."""
+    expired = await sql.fetchval("select count(*) from rowcall.dead_letters where reason = 'expired'")
+    return await deposits(sql), expired
 
 
 async def deposits(sql: asyncpg.Connection) -> int:
@@ -68,6 +74,19 @@ async def test_ids_that_a_client_makes_a_day_ahead_are_refused_and_nothing_runs(
     assert len(refused) == CALLS
     assert {"clock" in error["message"] for error in refused} == {True}
     assert await deposits(sql) == 0
+
+
+@pytest.mark.parametrize(("seconds", "fate"), [(-200, (CALLS, 0)), (-600, (0, CALLS))])
+async def test_what_is_sent_without_waiting_by_a_clock_behind_is_done_or_a_dead_letter(
+    settings, account, sql, seconds, fate
+):
+    said = await called(settings, seconds, "send")
+    async with asyncio.timeout(20):
+        while sum(found := await fates(sql)) < CALLS:
+            await asyncio.sleep(0.02)
+
+    assert len(said["done"]) == CALLS
+    assert found == fate
 
 
 @pytest.mark.parametrize("seconds", [30, pytest.param(-30, marks=pytest.mark.heavy)])
