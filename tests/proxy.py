@@ -122,10 +122,9 @@ class Proxy:
         except OSError:  # the server is away, as its client shall see
             writer.transport.abort()
             return
-        ends = {writer, upstream_writer}
+        ends, client_spoke_last = {writer, upstream_writer}, False
         self._open |= ends
         self._clients.add(writer)
-        client_spoke_last = False
 
         async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, client: bool) -> None:
             nonlocal client_spoke_last
