@@ -70,6 +70,11 @@ class Proxy:
         """Once the server has spoken so often, reset the connection in place of passing on what it says next."""
         self._answers_left = after
 
+    @property
+    def loses_an_answer(self) -> bool:
+        """Whether one is still to be lost."""
+        return self._answers_left != float("inf")
+
     def cut_after(self, sent: int) -> None:
         """Once the client has said so many bytes more, reset its connection, in the middle of whatever it says."""
         self._bytes_left = sent

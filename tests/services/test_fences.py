@@ -33,6 +33,8 @@ OPENING = 1000
 LIKELY = ["accounts.deposit", "accounts.deposit", "accounts.withdraw", "accounts.transfer"]
 ROWS = {"accounts.deposit": 1, "accounts.withdraw": 1, "accounts.transfer": 2}
 """The entries of a call that is done."""
+PATIENCE_S = [0.06] * 9 + [1.0]
+"""About as long as a call takes; now and then so long that some are done on a slow machine too."""
 
 
 def arriving(*, again: bool = False) -> Origin:
@@ -127,10 +129,15 @@ async def hold_rows(sql: asyncpg.Connection, dice: random.Random) -> None:
 
 
 async def lose_answers(proxies: list[Proxy], dice: random.Random) -> None:
-    """Let a worker miss an answer of its database every now and then."""
+    """Let a worker miss an answer of its database every now and then: by how often that speaks, not by time.
+
+    On a slow machine connections would else be cut faster than they can be made.
+    """
     while True:
-        await asyncio.sleep(dice.uniform(0, 0.1))
-        dice.choice(proxies).lose_answer()
+        proxy = dice.choice(proxies)
+        proxy.lose_answer(after=dice.randrange(40))
+        while proxy.loses_an_answer:
+            await asyncio.sleep(0.01)
 
 
 async def check(crew: Crew, calls: list[Planned], sql: asyncpg.Connection) -> Counter[str]:
@@ -166,7 +173,7 @@ def check_reply(reply: dict[str, Any], outcome: dict[str, Any], *, alone: bool) 
 async def one_life(crew: Crew, calls: list[Planned]) -> None:
     """Deliver a message once or several times, perhaps late, and perhaps fence some of it meanwhile."""
     dice = crew.dice
-    left_s = dice.choice([0.02, 0.3, 5, 5])
+    left_s = dice.choice([0.02, 0.3, 5, 30])  # the last is long enough for a slow machine too
 
     async def deliver(attempt: int) -> None:
         await asyncio.sleep(dice.uniform(0, 0.5) if attempt == 1 else dice.uniform(0, 1.5))
@@ -239,7 +246,7 @@ async def test_a_thousand_races_of_a_time_out_against_a_fence_are_each_decided_o
                 request_id, "accounts.deposit", {"account_id": account, "amount": 1, "note": str(request_id)}
             )
             async with lanes:
-                patience_s = crew.dice.uniform(0, 0.06)
+                patience_s = crew.dice.uniform(0, crew.dice.choice(PATIENCE_S))
                 running = asyncio.ensure_future(crew.deliver([call], arriving(), left_s=patience_s + 0.01))
                 await asyncio.sleep(patience_s)
                 await crew.fence(call)
