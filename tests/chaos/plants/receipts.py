@@ -22,7 +22,7 @@ from worker.errors import Verdict, judge
 from worker.receipts import FENCED
 from worker.statements import sql_root
 
-LATE_S, APART_S = 0.15, 0.02
+LATE_S, APART_S = 0.5, 0.02
 OUTCOME_ALONE = """\
 , receipt as (
     select
