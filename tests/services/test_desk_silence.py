@@ -21,14 +21,25 @@ CLOSE = b"\x00\x0a\x00\x32"
 
 @pytest.fixture
 async def silent(settings: WorkerSettings, monkeypatch) -> AsyncIterator[tuple[Desk, Proxy]]:
-    """A desk that waits for a second, and what can silence its broker."""
+    """A desk that waits for a second, less for a farewell than the driver would, and what can silence its broker."""
     monkeypatch.setattr(courier, "CONNECT_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(courier, "CLOSE_TIMEOUT_S", 0.1)
     connection = await aio_pika.connect(settings.amqp_urls[0])
     async with connection, proxied(settings.amqp_urls[0]) as (proxy, url):
         await topology.declare(connection, settings)
         async with Desk(settings.model_copy(update={"amqp_url": SecretStr(url)}), families=FAMILIES) as desk:
             yield desk, proxy
     await topology.delete(settings)
+
+
+async def test_a_replay_that_cannot_even_connect_ends(silent):
+    desk, proxy = silent
+    proxy.hold()
+
+    with pytest.raises(ConnectionError, match=SILENT):
+        await desk.replay(Filter())
+
+    proxy.release()
 
 
 @pytest.mark.parametrize("asked", ["requests", "replies"])
@@ -48,7 +59,7 @@ async def test_what_waits_unmoved_is_not_called_none_when_the_broker_does_not_sa
         await desk.unmoved()
 
 
-async def test_a_broker_that_does_not_hear_the_farewell_holds_nobody_up(silent):
+async def test_a_broker_that_does_not_hear_the_farewell_takes_no_report_away(silent):
     desk, proxy = silent
     proxy.swallow(CLOSE)
 

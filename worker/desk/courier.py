@@ -143,7 +143,8 @@ async def _connected(urls: Sequence[str]) -> AbstractConnection:
     """A connection to the first of these addresses that gives one."""
     for last, url in enumerate(urls, 1):
         try:
-            return await aio_pika.connect(url, timeout=CONNECT_TIMEOUT_S)
+            async with _timeout():
+                return await aio_pika.connect(url)
         except (OSError, aiormq.exceptions.AMQPError):
             if last == len(urls):
                 raise
