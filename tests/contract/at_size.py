@@ -19,8 +19,9 @@ import asyncpg
 from pydantic import SecretStr
 
 from accounts.services import family as accounts
+from tests.contract.plan_rows import DATA
 from tests.contract.plans import MODES, Touched, as_run, touched
-from tests.contract.test_plans import COMMON, DATA, EXCEPTIONS, VALUES
+from tests.contract.test_plans import COMMON, EXCEPTIONS, VALUES
 from worker.migrations import migrate
 from worker.served import Served, serve
 from worker.servers import find
